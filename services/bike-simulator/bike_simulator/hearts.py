@@ -1,0 +1,105 @@
+"""CORE: a rider's heart, second by second, and what its sensor makes of it."""
+
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bike_simulator.riding import Seconds, is_sprint, smooth_noise
+
+Condition = Literal["well", "racing", "faint"]
+
+SLOWEST_BPM: Final = 55
+FASTEST_BPM: Final = 170
+HIGHEST_BPM: Final = 230  # even of a racing heart
+SHORTEST_EPISODE_RIDE_S: Final = 300  # a ride with an episode must have room for it
+RISE_BPM_PER_S: Final = 5.0
+
+# Expected maximum by age: Fox 1971, Tanaka 2001, Nes 2013, Gulati 2010.
+MAXIMUM_FORMULAS: Final = ((220.0, 1.0), (208.0, 0.7), (211.0, 0.64), (206.0, 0.88))
+
+
+def maxima_bpm(age: int) -> tuple[float, float]:
+    """The lowest and the highest of the usual expected maxima at `age`."""
+    maxima = [base - slope * age for base, slope in MAXIMUM_FORMULAS]
+    return min(maxima), max(maxima)
+
+
+def heart_rates_bpm(
+    rng: np.random.Generator, seconds: int, age: int, fitness: float, held: NDArray[np.bool_]
+) -> Seconds:
+    """What the sensor shows of a healthy heart: 0 where no hands are on the bar.
+
+    Stays below 88 % of every usual expected maximum: a healthy rider alarms nobody.
+    """
+    maximum_bpm, _ = maxima_bpm(age)
+    beats = maximum_bpm * _effort(rng, seconds, fitness)
+    beats += 1.2 * np.clip(smooth_noise(rng, seconds), -1.5, 1.5)
+    beats += _settling_error_bpm(rng, held)
+    beats = np.clip(np.rint(beats), SLOWEST_BPM, min(FASTEST_BPM, int(0.88 * maximum_bpm)))
+    return np.where(held, beats, 0).astype(np.int64)
+
+
+def with_episodes(
+    rng: np.random.Generator, shown_bpm: Seconds, age: int, condition: Condition
+) -> Seconds:
+    """The same ride with one to three episodes of 20 to 60 s of a dangerous heart rate.
+
+    A racing heart goes beyond every usual expected maximum for the age, a faint one below
+    50 bpm; both hold hands on the bar while it lasts, and come and go within some 20 s.
+    """
+    if condition == "well":
+        return shown_bpm
+    beats = shown_bpm.astype(np.float64)
+    for start_s in _episode_starts_s(rng, len(shown_bpm)):
+        _overlay_episode(rng, beats, start_s, _episode_level_bpm(rng, age, condition))
+    return np.clip(np.rint(beats), 0, HIGHEST_BPM).astype(np.int64)
+
+
+def _effort(rng: np.random.Generator, seconds: int, fitness: float) -> NDArray[np.float64]:
+    """The share of the maximum at which the heart beats: lags behind what the legs do."""
+    steady = 0.72 - 0.10 * fitness + rng.normal(0, 0.025)
+    sprint = min(0.87, steady + rng.uniform(0.13, 0.19))
+    wanted = np.where(is_sprint(seconds), sprint + 0.1, steady)
+    wanted += 0.03 * np.arange(seconds) / 520  # the drift of a body warming up
+    rising, falling = 1 / rng.uniform(12, 22), 1 / rng.uniform(25, 45)
+    effort = rng.uniform(0.48, 0.60)
+    efforts = []
+    for target in wanted.tolist():
+        effort += (target - effort) * (rising if target > effort else falling)
+        efforts.append(effort)
+    return np.array(efforts)
+
+
+def _settling_error_bpm(rng: np.random.Generator, held: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The sensor's error in the first seconds after hands return; then it jumps to the truth."""
+    error_bpm = np.zeros(held.size)
+    for back_s in np.flatnonzero(held[1:] & ~held[:-1]) + 1:
+        error_bpm[back_s : back_s + rng.integers(1, 5)] = rng.uniform(-13, 13)
+    return error_bpm
+
+
+def _episode_starts_s(rng: np.random.Generator, seconds: int) -> list[int]:
+    """Episodes at least 120 s apart, each with room to rise and fall before the ride ends."""
+    first_s = int(rng.integers(45, 120))
+    return list(range(first_s, seconds - 110, int(rng.integers(130, 200))))[:3]
+
+
+def _episode_level_bpm(rng: np.random.Generator, age: int, condition: Condition) -> float:
+    if condition == "faint":
+        return float(rng.uniform(38, 46))
+    return maxima_bpm(age)[1] + float(rng.uniform(5, 13))
+
+
+def _overlay_episode(
+    rng: np.random.Generator, beats: NDArray[np.float64], start_s: int, level_bpm: float
+) -> None:
+    """Write the way there, 20 to 60 s at the level, and the way back into `beats`."""
+    before = beats[:start_s][beats[:start_s] > 0]
+    usual_bpm = float(before[-1]) if before.size else 100.0
+    ramp_s = int(abs(level_bpm - usual_bpm) / RISE_BPM_PER_S) + 1
+    there = np.linspace(usual_bpm, level_bpm, ramp_s + 1)[1:]
+    stay = np.full(int(rng.integers(20, 61)), level_bpm)
+    shape = np.concatenate([there, stay, there[::-1]])
+    shape += np.clip(rng.normal(0, 0.8, shape.size), -1.5, 1.5)
+    beats[start_s : start_s + shape.size] = shape[: beats.size - start_s]
