@@ -46,6 +46,15 @@ class EmbeddedBroker:
             raise ProgramFailed("The broker was never started.")
         return self._program.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the broker was started and has not ended."""
+        return self._program is not None and self._program.running
+
+    def explain_end(self) -> str:
+        """Say how the broker ended, with its last lines."""
+        return self._program.explain_end() if self._program else "The broker was never started."
+
     def start(self) -> None:
         """Start the broker, with nothing in it, and wait until it takes connections."""
         ensure_free(self.port, "the Kafka broker")

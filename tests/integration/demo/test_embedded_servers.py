@@ -140,7 +140,7 @@ def test_root_runs_the_server_from_a_folder_closed_to_others(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root hands the server to another user")
-    monkeypatch.setattr("demo.embedded_postgres.can_run", lambda *_: False)
+    monkeypatch.setattr("demo.unprivileged.can_run", lambda *_: False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with EmbeddedPostgres(guardian) as server:
         assert server.run_sql("SELECT 1") == "1"

@@ -1,0 +1,99 @@
+"""SHELL: runs the demo until a signal, shows how it goes, and ends it."""
+
+import asyncio
+import os
+import signal
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.live import Live
+
+from demo.errors import DemoError
+from demo.figures import FigureReader, Figures
+from demo.launch import Running, start_everything
+from demo.services import DEAD_LETTERS_TOPIC, RAW_TOPIC
+from demo.settings import Settings
+from demo.supervision import keep_running
+from demo.view import Pace, addresses_text, is_live, page, plain_line
+
+REFRESH_S = 1.0
+PLAIN_LINE_EVERY_S = 5.0
+
+
+async def run_demo(settings: Settings, console: Console) -> None:
+    """Run until a signal, or until something cannot go on (then raises a `DemoError`)."""
+    stop_on_signals()
+    async with start_everything(settings, console) as running:
+        console.print(addresses_text(running.addresses()), soft_wrap=True)
+        await until_stopped(settings, running, console)
+
+
+def stop_on_signals() -> None:
+    """Make the first signal cancel the calling task; later ones find the stop under way."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  only ever called from a task
+    loop = asyncio.get_running_loop()
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Who starts us with nohup wants us to outlive the terminal.
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        loop.add_signal_handler(number, stop)
+
+
+async def until_stopped(settings: Settings, running: Running, console: Console) -> None:
+    """Keep everything running and show it; returns only by cancellation or an error."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for watched in running.watched:
+                tasks.create_task(keep_running(watched, console.print))
+            if settings.stop_with_parent:
+                tasks.create_task(watch_parent(os.getppid()))
+            tasks.create_task(show(running, console))
+    except* DemoError as group:
+        raise group.exceptions[0] from None
+    except* BrokenPipeError:
+        raise DemoError("Stopped: nobody reads what the demo prints any more.") from None
+
+
+async def watch_parent(parent: int) -> None:
+    """End the demo when the process that started it is gone."""
+    while os.getppid() == parent:  # noqa: ASYNC110  nothing tells us but looking
+        await asyncio.sleep(REFRESH_S)
+    raise DemoError("Stopped: the program that started the demo is gone.")
+
+
+async def show(running: Running, console: Console) -> None:
+    """Show the figures for ever: as a page where one can be drawn, otherwise as lines."""
+    pace = Pace()
+    addresses = addresses_text(running.addresses())
+    async with FigureReader(
+        running.database_url, running.bootstrap_servers, RAW_TOPIC, DEAD_LETTERS_TOPIC
+    ) as reader:
+        if not is_live(console):
+            while True:
+                await asyncio.sleep(PLAIN_LINE_EVERY_S)
+                if (figures := await read_or_none(reader)) is not None:
+                    console.print(plain_line(figures, pace.note(figures)), soft_wrap=True)
+        with Live(page(None, 0, running.watched, addresses), console=console) as live:
+            while True:
+                figures = await read_or_none(reader)
+                rate = pace.note(figures) if figures else 0
+                live.update(page(figures, rate, running.watched, addresses))
+                await asyncio.sleep(REFRESH_S)
+
+
+async def read_or_none(reader: FigureReader) -> Figures | None:
+    """Return the figures, or None while the database or the broker is away."""
+    try:
+        return await reader.read()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError):
+        return None

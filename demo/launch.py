@@ -1,0 +1,189 @@
+"""Starts the servers and the services in order, and stops them in reverse order."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from demo import settings as chosen
+from demo.embedded_broker import EmbeddedBroker
+from demo.embedded_postgres import EmbeddedPostgres
+from demo.errors import PortInUse, ProgramFailed
+from demo.guardian import Guardian
+from demo.ports import ensure_free
+from demo.processes import Program, inherit_environment
+from demo.run_directory import hold_run_directory
+from demo.services import (
+    RAW_TOPIC,
+    RAW_TOPIC_PARTITIONS,
+    Service,
+    make_services,
+    shared_environment,
+)
+from demo.settings import Settings
+from demo.supervision import Startable, Watched
+
+# A demo killed a moment ago may still be dying.
+PORTS_FREE_WITHIN_S = 5.0
+SERVICE_STOPS_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs now, and where it can be reached."""
+
+    database_url: str
+    bootstrap_servers: str
+    logs: Path
+    services: Sequence[Service]
+    watched: Sequence[Watched]
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """Return what a person may want to open."""
+        pages = [(service.name, service.page) for service in self.services if service.page]
+        return [
+            ("database", self.database_url),
+            ("Kafka", self.bootstrap_servers),
+            *pages,
+            ("logs", str(self.logs)),
+        ]
+
+
+@contextlib.asynccontextmanager
+async def start_everything(settings: Settings, console: Console) -> AsyncIterator[Running]:
+    """Start servers and services, and stop them when left."""
+    with hold_run_directory(settings.run_directory) as logs:
+        log_our_own_troubles(logs / "demo.log")
+        await wait_for_free_ports(settings)
+        with Guardian() as guardian, start_servers(settings, guardian, logs) as (postgres, broker):
+            console.print("PostgreSQL and the Kafka broker are up.")
+            database_url = postgres.create_database("deloton")
+            await broker.create_topic(RAW_TOPIC, RAW_TOPIC_PARTITIONS)
+            environment = inherit_environment(
+                **shared_environment(database_url, broker.bootstrap_servers)
+            )
+            await migrate(guardian, environment, logs)
+            console.print("The database has its tables.")
+            services = make_services(settings)
+            programs = [Restartable(guardian, one, environment, logs) for one in services]
+            watched = [
+                Watched("PostgreSQL", postgres),
+                Watched("Kafka broker", broker, keeps_data=False),
+                *map(watch_service, services, programs),
+            ]
+            try:
+                for program in programs:
+                    program.start()
+                yield Running(database_url, broker.bootstrap_servers, logs, services, watched)
+            finally:
+                with contextlib.suppress(OSError):  # the terminal may be gone
+                    console.print("Stopping …")
+                for program in reversed(programs):
+                    program.stop()
+
+
+@contextlib.contextmanager
+def start_servers(
+    settings: Settings, guardian: Guardian, logs: Path
+) -> Iterator[tuple[EmbeddedPostgres, EmbeddedBroker]]:
+    """Start the database and the broker, both empty."""
+    postgres = EmbeddedPostgres(
+        guardian,
+        port=settings.port(chosen.DATABASE),
+        password="deloton",  # noqa: S106  it listens on this machine alone
+        log_file=logs / "postgresql.log",
+    )
+    broker = EmbeddedBroker(guardian, port=settings.port(chosen.KAFKA), log_file=logs / "kafka.log")
+    with postgres, broker:
+        yield postgres, broker
+
+
+def watch_service(service: Service, program: Startable) -> Watched:
+    """Return what is watched of a service."""
+    return Watched(service.name, program, service.health)
+
+
+def log_our_own_troubles(log_file: Path) -> None:
+    """Send the warnings of libraries to a file: they would tear the live page apart."""
+    logging.basicConfig(filename=log_file, level=logging.WARNING, force=True)
+
+
+async def wait_for_free_ports(settings: Settings) -> None:
+    """Return when every port is free; raise `PortInUse` for one that stays taken."""
+    deadline = time.monotonic() + PORTS_FREE_WITHIN_S
+    for port in chosen.PORTS:
+        purpose = f"{port.purpose} ({port.variable} moves it)"
+        while True:
+            try:
+                ensure_free(settings.port(port), purpose)
+                break
+            except PortInUse:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+
+
+async def migrate(guardian: Guardian, environment: dict[str, str], logs: Path) -> None:
+    """Give the database its tables."""
+    migration = Program(
+        guardian,
+        "The migration",
+        [sys.executable, "-m", "deloton.migrate"],
+        logs / "migrate.log",
+        environment=environment,
+    )
+    migration.start()
+    try:
+        if await migration.wait() != 0:
+            raise ProgramFailed(migration.explain_end())
+    finally:
+        migration.stop()
+
+
+class Restartable:
+    """A service's program: the first start may take other arguments than later ones."""
+
+    def __init__(
+        self, guardian: Guardian, service: Service, environment: dict[str, str], logs: Path
+    ) -> None:
+        """Describe it; nothing is started yet."""
+        self._guardian = guardian
+        self._service = service
+        self._environment = {**environment, **service.environment}
+        self._log_file = logs / f"{service.name}.log"
+        self._program: Program | None = None
+
+    def start(self) -> None:
+        """Start the service."""
+        service = self._service
+        later = self._program is not None and service.again is not None
+        arguments = (service.again or ()) if later else service.arguments
+        self.stop()
+        self._program = Program(
+            self._guardian,
+            service.name,
+            [sys.executable, "-m", service.module, *arguments],
+            self._log_file,
+            environment=self._environment,
+        )
+        self._program.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._program is not None and self._program.running
+
+    def stop(self) -> None:
+        """Stop it, and what it may have left of its process group."""
+        if self._program is not None:
+            self._program.stop(SERVICE_STOPS_WITHIN_S)
+
+    def explain_end(self) -> str:
+        """Say how it ended, with its last lines."""
+        return self._program.explain_end() if self._program else f"{self._service.name} is new."

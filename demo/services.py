@@ -1,0 +1,80 @@
+"""What the demo runs, as a table: one row a service, in the order of starting.
+
+A new service is a new row here and, where a person opens it, a `Port` in `settings`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from demo import settings as chosen
+from demo.ports import LOCALHOST
+from demo.settings import Settings
+
+RAW_TOPIC = "deloton"
+RAW_TOPIC_PARTITIONS = 8
+DEAD_LETTERS_TOPIC = "dead-letters"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One program: `python -m <module> <arguments>` with names of its own in the environment.
+
+    `again` replaces the arguments when it is started again after it ended. `page` is what a
+    person opens, `health` answers 200 when all is well.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...] = ()
+    again: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    page: str | None = None
+    health: str | None = None
+
+
+def make_services(settings: Settings) -> list[Service]:
+    """Return the table; services stop in the reverse order."""
+    ingestor = f"http://{LOCALHOST}:{settings.port(chosen.INGESTOR)}"
+    fleet = (
+        f"--bikes={settings.bikes}",
+        f"--seed={settings.seed}",
+        f"--faults={settings.faults}",
+        f"--dangerous-riders={settings.dangerous_riders}",
+        "--live",
+    )
+    return [
+        Service(
+            "ingestor",
+            "ingestor",
+            environment={"METRICS_PORT": str(settings.port(chosen.INGESTOR))},
+            page=f"{ingestor}/metrics",
+            health=f"{ingestor}/health",
+        ),
+        Service(
+            "bike-simulator",
+            "bike_simulator",
+            arguments=(*fleet, f"--since={settings.since}"),
+            # Its history is in Kafka already: it goes on from now.
+            again=(*fleet, "--since=0s"),
+        ),
+    ]
+
+
+def shared_environment(database_url: str, bootstrap_servers: str) -> dict[str, str]:
+    """Return the names every service gets: they mean the same everywhere.
+
+    All are set, so that what the person's own shell holds for another system is not used.
+    """
+    return {
+        "DATABASE_URL": database_url,
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "RAW_TOPIC": RAW_TOPIC,
+        "HEART_RATES_TOPIC": "heart-rates",
+        "RIDE_EVENTS_TOPIC": "ride-events",
+        "DEAD_LETTERS_TOPIC": DEAD_LETTERS_TOPIC,
+        "READINGS_RETENTION_DAYS": "0",
+        "TIME_ZONE": "Europe/London",
+        "LOG_LEVEL": "INFO",
+        "PYTHONUNBUFFERED": "1",
+    }

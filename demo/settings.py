@@ -1,0 +1,83 @@
+"""What can be chosen about the demo: where it listens, how large its fleet is."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.errors import DemoError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port a person may want to open, and the variable that moves it."""
+
+    purpose: str
+    variable: str
+    default: int
+
+
+# Below the range systems hand out to clients, beside the servers' usual numbers: what a
+# developer already runs does not collide.
+DATABASE = Port("the demo's PostgreSQL", "DEMO_DATABASE_PORT", 15432)
+KAFKA = Port("the demo's Kafka broker", "DEMO_KAFKA_PORT", 19092)
+INGESTOR = Port("the ingestor's health and metrics", "DEMO_INGESTOR_PORT", 19101)
+PORTS = (DATABASE, KAFKA, INGESTOR)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One demo: its ports, its run directory, its fleet."""
+
+    ports: Mapping[str, int]
+    run_directory: Path
+    bikes: int
+    since: str
+    seed: int
+    faults: str
+    dangerous_riders: int
+    stop_with_parent: bool
+
+    def port(self, port: Port) -> int:
+        """Return the number chosen for a port."""
+        return self.ports[port.variable]
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """Read the command line and the environment; a wrong one ends the program with a sentence."""
+    options = make_parser().parse_args(arguments)
+    return Settings(
+        ports={port.variable: port_number(port, os.environ) for port in PORTS},
+        run_directory=Path(os.environ.get("DEMO_DIRECTORY") or REPOSITORY / ".demo").absolute(),
+        **vars(options),
+    )
+
+
+def port_number(port: Port, environment: Mapping[str, str]) -> int:
+    """Return a port's number from the environment, or its default."""
+    text = environment.get(port.variable, "") or str(port.default)
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:  # noqa: PLR2004  the largest there is
+        raise DemoError(f"{port.variable}={text} is no port: give a number from 1 to 65535.")
+    return int(text)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    ports = "\n".join(f"  {p.variable:<20} {p.purpose} ({p.default})" for p in PORTS)
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Deloton on this machine: database, broker, services, a simulated fleet.",
+        epilog=f"environment:\n{ports}\n  DEMO_DIRECTORY       logs and lock (.demo)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--bikes", type=int, default=50, help="size of the fleet (50)")
+    add("--since", default="36h", help="how far back its history begins (36h)")
+    add("--seed", type=int, default=1, help="the same seed rides the same rides (1)")
+    add("--faults", default="light", help="how often lines are cut, lost, doubled (light)")
+    add("--dangerous-riders", type=int, default=1, help="riders whose heart races (1)")
+    add("--stop-with-parent", action="store_true", help="stop when who started it is gone")
+    return parser
