@@ -1,6 +1,7 @@
 """SHELL: runs the demo until a signal, shows how it goes, and ends it."""
 
 import asyncio
+import functools
 import os
 import signal
 
@@ -51,10 +52,11 @@ def stop_on_signals() -> None:
 
 async def until_stopped(settings: Settings, running: Running, console: Console) -> None:
     """Keep everything running and show it; returns only by cancellation or an error."""
+    say = functools.partial(console.print, soft_wrap=True)
     try:
         async with asyncio.TaskGroup() as tasks:
             for watched in running.watched:
-                tasks.create_task(keep_running(watched, console.print))
+                tasks.create_task(keep_running(watched, say))
             if settings.stop_with_parent:
                 tasks.create_task(watch_parent(os.getppid()))
             tasks.create_task(show(running, console))

@@ -15,6 +15,7 @@ from demo.errors import ProgramFailed, ProgramMissing
 from demo.guardian import Guardian, signal_group
 
 POLL_S = 0.02
+LAST_BYTES = 16 * 1024
 
 
 class Program:
@@ -51,11 +52,13 @@ class Program:
         self._stop_signal = stop_signal
         self._last_signal = last_signal
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins_at = 0
 
     def start(self) -> None:
         """Start the program; what an earlier start has left running is killed."""
         self.kill()
         with self.log_file.open("ab") as log:
+            self._log_begins_at = log.tell()
             try:
                 self._process = subprocess.Popen(
                     self._command,
@@ -123,11 +126,11 @@ class Program:
         return code
 
     def last_lines(self, count: int = 8) -> list[str]:
-        """Return the end of its log."""
-        if not self.log_file.exists():
+        """Return the end of what it has logged since it was started last."""
+        if not self.log_file.is_file():
             return []
         with self.log_file.open("rb") as log:
-            log.seek(max(0, self.log_file.stat().st_size - 64 * 1024))
+            log.seek(max(self._log_begins_at, self.log_file.stat().st_size - LAST_BYTES))
             return log.read().decode(errors="replace").splitlines()[-count:]
 
     def explain_end(self) -> str:

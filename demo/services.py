@@ -41,12 +41,17 @@ def make_services(settings: Settings) -> list[Service]:
         f"--faults={settings.faults}",
         f"--dangerous-riders={settings.dangerous_riders}",
         "--live",
+        *(("--back-to-back",) if settings.back_to_back else ()),
     )
     return [
         Service(
             "ingestor",
             "ingestor",
-            environment={"METRICS_PORT": str(settings.port(chosen.INGESTOR))},
+            environment={
+                "METRICS_PORT": str(settings.port(chosen.INGESTOR)),
+                # This broker lets a group's first join last as long as a session may be silent.
+                "SESSION_TIMEOUT_S": "3",
+            },
             page=f"{ingestor}/metrics",
             health=f"{ingestor}/health",
         ),
@@ -55,7 +60,7 @@ def make_services(settings: Settings) -> list[Service]:
             "bike_simulator",
             arguments=(*fleet, f"--since={settings.since}"),
             # Its history is in Kafka already: it goes on from now.
-            again=(*fleet, "--since=0s"),
+            again=fleet,
         ),
     ]
 

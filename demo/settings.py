@@ -39,6 +39,7 @@ class Settings:
     seed: int
     faults: str
     dangerous_riders: int
+    back_to_back: bool
     stop_with_parent: bool
 
     def port(self, port: Port) -> int:
@@ -79,5 +80,6 @@ def make_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1, help="the same seed rides the same rides (1)")
     add("--faults", default="light", help="how often lines are cut, lost, doubled (light)")
     add("--dangerous-riders", type=int, default=1, help="riders whose heart races (1)")
+    add("--back-to-back", action="store_true", help="every bike rides round the clock")
     add("--stop-with-parent", action="store_true", help="stop when who started it is gone")
     return parser
