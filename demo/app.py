@@ -76,7 +76,6 @@ async def watch_parent(parent: int) -> None:
 async def show(running: Running, console: Console) -> None:
     """Show the figures for ever: as a page where one can be drawn, otherwise as lines."""
     pace = Pace()
-    addresses = addresses_text(running.addresses())
     async with FigureReader(
         running.database_url, running.bootstrap_servers, RAW_TOPIC, DEAD_LETTERS_TOPIC
     ) as reader:
@@ -85,11 +84,11 @@ async def show(running: Running, console: Console) -> None:
                 await asyncio.sleep(PLAIN_LINE_EVERY_S)
                 if (figures := await read_or_none(reader)) is not None:
                     console.print(plain_line(figures, pace.note(figures)), soft_wrap=True)
-        with Live(page(None, 0, running.watched, addresses), console=console) as live:
+        with Live(page(None, 0, running.watched), console=console) as live:
             while True:
                 figures = await read_or_none(reader)
                 rate = pace.note(figures) if figures else 0
-                live.update(page(figures, rate, running.watched, addresses))
+                live.update(page(figures, rate, running.watched))
                 await asyncio.sleep(REFRESH_S)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from demo.errors import ProgramFailed, ProgramMissing
 from demo.guardian import Guardian, signal_group
 
 POLL_S = 0.02
-LAST_BYTES = 16 * 1024
+LAST_BYTES = 64 * 1024
+# A log's line may hold a whole trace: the rest stands in the file.
+LONGEST_LINE = 300
 
 
 class Program:
@@ -131,12 +134,14 @@ class Program:
             return []
         with self.log_file.open("rb") as log:
             log.seek(max(self._log_begins_at, self.log_file.stat().st_size - LAST_BYTES))
-            return log.read().decode(errors="replace").splitlines()[-count:]
+            lines = log.read().decode(errors="replace").splitlines()[-count:]
+        return [textwrap.shorten(line, LONGEST_LINE, placeholder=" …") for line in lines]
 
     def explain_end(self) -> str:
         """Say in a few lines how it ended, with the end of its log."""
         lines = "".join(f"\n    {line}" for line in self.last_lines())
-        return f"{self.name} {describe_exit(self.exit_code)}. Its last lines:{lines or ' none.'}"
+        end = describe_exit(self.exit_code)
+        return f"{self.name} {end}. Its last lines, from {self.log_file}:{lines or ' none.'}"
 
     def _wait_for_end(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -45,20 +45,14 @@ def plain_line(figures: Figures, readings_per_s: float) -> str:
     )
 
 
-def page(
-    figures: Figures | None,
-    readings_per_s: float,
-    watched: Sequence[Watched],
-    addresses: Text,
-) -> Group:
-    """Return the live page; without figures, what is known while they cannot be read."""
+def page(figures: Figures | None, readings_per_s: float, watched: Sequence[Watched]) -> Group:
+    """Return the live page, 22 lines high; without figures, what is known all the same."""
     now: Text | Table = Text("waiting for the first rides …", style="dim")
     rides: Text | Table = Text("none yet", style="dim")
     if figures is not None:
         now = figures_table(figures, readings_per_s)
         rides = rides_table(figures.last_rides)
     return Group(
-        Panel(addresses, title="Deloton demo", title_align="left", box=box.ROUNDED),
         Panel(now, title="Now", title_align="left", box=box.ROUNDED),
         Panel(programs_line(watched), title="Programs", title_align="left", box=box.ROUNDED),
         Panel(rides, title="Last rides", title_align="left", box=box.ROUNDED),

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from demo.figures import Figures, LastRide, lag
-from demo.view import Pace, addresses_text, page, plain_line, readable_age
+from demo.view import Pace, page, plain_line, readable_age
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -66,7 +66,7 @@ def test_lag_is_what_lies_after_the_stored_offset_of_each_partition() -> None:
 
 def test_the_page_shows_names_as_they_are_and_dashes_for_what_was_not_measured() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(page(FIGURES, 50, [], addresses_text([("database", "postgresql://…")])))
+    console.print(page(FIGURES, 50, []))
     text = console.export_text()
     assert "Ada [bold] Example" in text
     ride = next(line for line in text.splitlines() if "SN0007" in line)
