@@ -1,0 +1,63 @@
+"""`python -m ingestor`: run the worker; `replay-dead-letters`: send what can be read by now."""
+
+import asyncio
+import logging
+import sys
+from typing import Annotated
+
+import faust
+import typer
+import uvloop
+
+from deloton.errors import SettingsError
+from deloton.logs import configure_logging
+from ingestor.app import IngestorApp
+from ingestor.dead_letters import replay_dead_letters
+from ingestor.settings import IngestorSettings
+
+cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+
+
+@cli.callback(invoke_without_command=True)
+def run(context: typer.Context) -> None:
+    """Run the worker until SIGTERM or SIGINT."""
+    settings = _read_settings()
+    if context.invoked_subcommand is None:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        worker = faust.Worker(
+            IngestorApp(settings),
+            loglevel=settings.log_level,
+            override_logging=False,
+            redirect_stdouts=False,
+            quiet=True,
+        )
+        worker.execute_from_commandline()
+
+
+@cli.command("replay-dead-letters")
+def replay(
+    reason: Annotated[str | None, typer.Option(help="Only letters of this reason.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, send nothing.")] = False,
+) -> None:
+    """Send the dead letters again whose lines can be read by now."""
+    counts = asyncio.run(replay_dead_letters(_read_settings(), reason=reason, dry_run=dry_run))
+    verb = "would be sent" if dry_run else "sent"
+    print(
+        f"{counts['read']} dead letters read, {counts['sent']} {verb} again, "
+        f"{counts['unreadable']} still unreadable"
+    )
+
+
+def _read_settings() -> IngestorSettings:
+    try:
+        settings = IngestorSettings.from_environment()
+    except SettingsError as error:
+        sys.exit(str(error))
+    configure_logging(settings.log_level)
+    for library in ("aiokafka", "faust", "mode"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    return settings
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,182 @@
+"""SHELL: the Faust app: partitions come and go, batches flow, two pages tell how it is."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import faust
+from aiohttp import web
+from faust.types import TP, StreamT
+
+from deloton import database, kafka
+from deloton.errors import PartitionLost
+from deloton.logs import get_logger
+from deloton.retries import until_it_works
+from ingestor.health import Health, HealthReport
+from ingestor.pages import serve_pages
+from ingestor.partition_worker import Outlets, PartitionWorker
+from ingestor.publisher import Publisher
+from ingestor.reading_days import ReadingDays, utc_today
+from ingestor.settings import IngestorSettings
+from ingestor.store import claim_partition
+from ingestor.topics import ensure_topics
+from ingestor.transport import BatchingTransport
+
+_log = get_logger(__name__)
+
+WATCH_EVERY_S = 1.0
+MAINTAIN_EVERY_S = 3600.0
+POOL_SIZE = 10
+
+
+class IngestorApp(faust.App):  # type: ignore[misc]
+    """A Faust app with the batching transport, and a worker for each of its partitions."""
+
+    def __init__(self, settings: IngestorSettings) -> None:
+        """Describe the app; it connects when it is started."""
+        self.settings = settings
+        self.client_options: Mapping[str, Any] = kafka.client_options(settings)
+        self.workers: dict[int, PartitionWorker] = {}
+        self.health = Health()
+        self._pages: web.AppRunner | None = None
+        self._outlets: Outlets | None = None
+        super().__init__(settings.consumer_group, **_faust_settings(settings))
+        raw_lines = self.topic(settings.raw_topic, value_type=bytes, value_serializer="raw")
+        self.agent(raw_lines, name="ingest", isolated_partitions=True)(self._ingest)
+        self.task(self._watch_partitions)
+        self.task(self._maintain_readings)
+        self.on_partitions_assigned.connect(self._take_over)
+
+    def next_offsets(self) -> dict[TP, int]:
+        """Where to go on in the partitions that have been taken over."""
+        topic = self.settings.raw_topic
+        return {TP(topic, number): worker.next_offset for number, worker in self.workers.items()}
+
+    async def on_first_start(self) -> None:
+        """Open the pages, then wait for what the work depends on."""
+        self._pages = await serve_pages(self.settings.metrics_port, self._report_health)
+        await self._insist("broker", kafka.is_transient, self._prepare_topics)
+        self._outlets = await self._connect()
+        await self._insist("database", database.is_transient, self._outlets.days.maintain)
+        await super().on_first_start()
+
+    async def on_stop(self) -> None:
+        """Let the batches under way finish before anything is torn down."""
+        for worker in list(self.workers.values()):
+            await worker.finish()
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        """Disconnect once nothing is under way any more."""
+        await super().on_shutdown()
+        if self._outlets is not None:
+            await self._outlets.publisher.stop()
+            await self._outlets.pool.close()
+        if self._pages is not None:
+            await self._pages.cleanup()
+
+    async def _ingest(self, stream: StreamT[bytes]) -> None:
+        async for event in stream.events():
+            worker = self.workers.get(event.message.partition)
+            if worker is not None:
+                await self._unless_lost(worker, worker.process(event.message.value))
+
+    async def _take_over(self, _: faust.App, assigned: set[TP], **__: object) -> None:
+        """Claim the assigned partitions anew, after Faust has let go of the former ones."""
+        for worker in self.workers.values():
+            await worker.finish()
+        self.workers.clear()
+        for number in sorted(
+            tp.partition for tp in assigned if tp.topic == self.settings.raw_topic
+        ):
+            self.workers[number] = await self._claim(number)
+        _log.info("partitions assigned", partitions=sorted(self.workers))
+
+    async def _claim(self, number: int) -> PartitionWorker:
+        outlets = self._require_outlets()
+        claimed = await self._insist(
+            "database",
+            database.is_transient,
+            lambda: claim_partition(outlets.pool, self.settings.raw_topic, number),
+        )
+        return PartitionWorker(claimed, outlets)
+
+    async def _unless_lost(self, worker: PartitionWorker, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except PartitionLost as lost:
+            _log.warning("partition lost; nothing of it was written", reason=str(lost))
+            self.workers.pop(worker.claim.partition, None)
+
+    async def _watch_partitions(self) -> None:
+        topic = self.settings.raw_topic
+        while not self.should_stop:
+            for number, worker in list(self.workers.items()):
+                end_offset = self.consumer.highwater(TP(topic, number))
+                await self._unless_lost(worker, worker.watch(end_offset))
+            await self.sleep(WATCH_EVERY_S)
+
+    async def _maintain_readings(self) -> None:
+        while not self.should_stop:
+            await self.sleep(MAINTAIN_EVERY_S)
+            days = self._require_outlets().days
+            await self._insist("database", database.is_transient, days.maintain)
+
+    async def _prepare_topics(self) -> None:
+        await ensure_topics(self.settings)
+
+    async def _connect(self) -> Outlets:
+        url = self.settings.database_url.get_secret_value()
+        pool = await database.connect_pool(url, size=POOL_SIZE, application="ingestor")
+        days = ReadingDays(pool, self.settings.readings_retention_days, utc_today)
+        outlets = Outlets(pool, days, Publisher(self.settings), self.health)
+        await self._insist("broker", kafka.is_transient, outlets.publisher.start)
+        return outlets
+
+    def _require_outlets(self) -> Outlets:
+        if self._outlets is None:
+            raise RuntimeError("the app has not been started")
+        return self._outlets
+
+    async def _insist(
+        self,
+        what: str,
+        passes_by_itself: Callable[[BaseException], bool],
+        step: Callable[[], Awaitable[Any]],
+    ) -> Any:  # noqa: ANN401
+        result = await until_it_works(
+            what,
+            step,
+            passes_by_itself=passes_by_itself,
+            on_failure=lambda: self.health.failing(what),
+        )
+        self.health.working(what)
+        return result
+
+    def _report_health(self) -> HealthReport:
+        return self.health.report(list(self.workers))
+
+    def _new_transport(self) -> BatchingTransport:
+        return BatchingTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Nothing of ours is kept in files: the file system may be read-only."""
+
+
+def _faust_settings(settings: IngestorSettings) -> dict[str, Any]:
+    session_s = settings.session_timeout_s
+    return {
+        "broker": f"kafka://{settings.kafka_bootstrap_servers.replace(',', ';kafka://')}",
+        "broker_session_timeout": session_s,
+        "broker_heartbeat_interval": session_s / 5,
+        "broker_rebalance_timeout": 2 * session_s,
+        "broker_request_timeout": max(90.0, 2 * session_s),
+        "broker_max_poll_records": settings.batch_records,
+        "consumer_max_fetch_size": settings.fetch_bytes,
+        # One batch waits while one is worked on; more would only cost memory.
+        "stream_buffer_maxsize": 1,
+        "agent_supervisor": "mode.supervisors.CrashingSupervisor",
+        "topic_disable_leader": True,
+        "topic_allow_declare": False,
+        "web_enabled": False,
+        "autodiscover": False,
+    }

@@ -1,0 +1,35 @@
+"""What Prometheus reads at /metrics."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LINES = Counter("ingestor_lines", "Log lines read from Kafka", ["partition"])
+READINGS = Counter("ingestor_readings", "Readings stored")
+RIDES = Counter("ingestor_rides_started", "Rides begun")
+HEART_RATES = Counter("ingestor_heart_rates", "Heart rates sent to Kafka")
+REPEATS = Counter("ingestor_repeated_lines", "Lines that told nothing new and were dropped")
+DEAD_LETTERS = Counter("ingestor_dead_letters", "Lines refused, by reason", ["reason"])
+BATCHES = Counter("ingestor_batches", "Batches stored", ["partition"])
+BATCH_LINES = Histogram(
+    "ingestor_batch_lines", "Lines a batch", buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000)
+)
+BATCH_SECONDS = Histogram(
+    "ingestor_batch_seconds",
+    "From the start of a batch to its commit",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+LAG = Gauge("ingestor_lag", "Records in Kafka that are not yet stored", ["partition"])
+SECONDS_BEHIND = Gauge(
+    "ingestor_seconds_behind",
+    "Age of the newest record stored, by Kafka's time stamp; 0 where nothing waits",
+    ["partition"],
+)
+OPEN_RIDES = Gauge("ingestor_open_rides", "Rides in progress", ["partition"])
+RETRIES = Counter("ingestor_retries", "Attempts that failed and were repeated", ["what"])
+
+_BY_PARTITION = (LINES, BATCHES, LAG, SECONDS_BEHIND, OPEN_RIDES)
+
+
+def forget_partition(partition: int) -> None:
+    """Stop reporting a partition that another worker owns now."""
+    for metric in (LAG, SECONDS_BEHIND, OPEN_RIDES):
+        metric.remove(str(partition))

@@ -1,0 +1,29 @@
+"""EDGE: /health and /metrics, served before anything else starts and until all has stopped."""
+
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ingestor.health import HealthReport
+
+
+async def serve_pages(port: int, report: Callable[[], HealthReport]) -> web.AppRunner:
+    """Serve on every interface; `cleanup()` of the result ends it. Raises `OSError` if taken."""
+
+    async def health(_: web.Request) -> web.Response:
+        current = report()
+        status = 200 if current.healthy else 503
+        body = msgspec.json.encode(current)
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    pages = web.Application()
+    pages.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
+    runner = web.AppRunner(pages, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner

@@ -1,0 +1,1 @@
+"""What every Deloton service shares: events, rules, tables and connections."""

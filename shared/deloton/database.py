@@ -1,0 +1,49 @@
+"""Connections to PostgreSQL, and which of its errors pass by themselves."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+_TRANSIENT_ERRORS: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a restart, a failover or a busy server says this: trying again is the answer."""
+    if isinstance(error, asyncpg.InterfaceError):
+        # asyncpg says this of misuse too, and of a connection that went away under its user.
+        return "connection is closed" in str(error)
+    return isinstance(error, _TRANSIENT_ERRORS)
+
+
+async def connect_pool(url: str, *, size: int, application: str) -> asyncpg.Pool:
+    """A pool of up to `size` connections, in UTC, named `application` in pg_stat_activity.
+
+    Connects when first used, so that it can be made while the server is away.
+    """
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=10,
+        command_timeout=120,
+        server_settings={"application_name": application, "timezone": "UTC"},
+    )
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same address for SQLAlchemy's asyncpg dialect."""
+    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+asyncpg"))

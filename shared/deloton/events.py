@@ -1,0 +1,89 @@
+"""The facts of the domain: a rider takes a ride on a bike; a ride is a series of readings.
+
+Times are aware and UTC; units ride in the names; what was not measured is `None`.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Gender(StrEnum):
+    """A rider's gender as given; whatever we do not know by name is `OTHER`."""
+
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class EndReason(StrEnum):
+    """Why a ride is held to be over: no line ever says so."""
+
+    NEXT_RIDE = "next_ride"
+    SILENCE = "silence"
+
+
+class Address(Struct, frozen=True):
+    """The parts of a rider's address; `flat` is given for flats and studios alone."""
+
+    flat: str | None = None
+    street: str | None = None
+    town: str | None = None
+    postcode: str | None = None
+
+
+class Rider(Struct, frozen=True):
+    """A rider as the bike was told at the start of a ride. All but the id may be unknown."""
+
+    rider_id: int
+    title: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    gender: Gender = Gender.UNKNOWN
+    born_on: date | None = None
+    email: str | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
+    address: Address = Address()
+    account_created_on: date | None = None
+    original_source: str | None = None
+
+
+class RideStarted(Struct, frozen=True, tag="ride_started", tag_field="event"):
+    """A ride began. `rider_id` is None where the line that names the rider was not seen."""
+
+    ride_id: int
+    bike_serial: str
+    started_at: datetime
+    rider_id: int | None
+
+
+class RideEnded(Struct, frozen=True, tag="ride_ended", tag_field="event"):
+    """A ride is over; `ended_at` is the stamp of its last line."""
+
+    ride_id: int
+    bike_serial: str
+    ended_at: datetime
+    reason: EndReason
+
+
+class RideResumed(Struct, frozen=True, tag="ride_resumed", tag_field="event"):
+    """A ride that was held to be over goes on."""
+
+    ride_id: int
+    bike_serial: str
+    resumed_at: datetime
+
+
+RideEvent = RideStarted | RideEnded | RideResumed
+
+
+class HeartRate(Struct, frozen=True):
+    """One measured heart rate; seconds without hands on the bar give none."""
+
+    ride_id: int
+    rider_id: int | None
+    measured_at: datetime
+    heart_rate_bpm: int

@@ -1,0 +1,225 @@
+"""One log line of a bike → one typed line, or a refusal that says why.
+
+The only file that knows how bikes spell things. The envelope is JSON with one key, `log`; the
+text ends in one newline and, but for markers, opens with a UTC stamp of six decimals and the
+tag of the bike's firmware.
+"""
+
+import math
+import re
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from deloton.events import Rider
+from deloton.riders import parse_rider, text
+
+
+class RefusalReason(StrEnum):
+    """Why a message cannot be used."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NO_LOG = "no_log"
+    UNKNOWN_LINE = "unknown_line"
+    BAD_STAMP = "bad_stamp"
+    BAD_NUMBER = "bad_number"
+    BAD_RIDER_DATA = "bad_rider_data"
+    NO_RIDE = "no_ride"
+
+
+class Refusal(Struct, frozen=True):
+    """A message that cannot be used. `detail` is plain English and quotes no personal data."""
+
+    reason: RefusalReason
+    detail: str
+
+
+class Marker(Struct, frozen=True):
+    """The stream announces a new ride, without saying when."""
+
+
+class RiderRequested(Struct, frozen=True):
+    """The bike asked the server who rides: half a second later the answer follows."""
+
+    at: datetime
+
+
+class RideAnnounced(Struct, frozen=True):
+    """The bike was told who rides; the ride starts. `rider` and `bike_serial` may be unknown."""
+
+    at: datetime
+    firmware: str
+    bike_serial: str | None
+    rider: Rider | None
+
+
+class RideLine(Struct, frozen=True, gc=False):
+    """The first half of a reading: seconds since the ride began, and the resistance level."""
+
+    at: datetime
+    elapsed_s: float
+    resistance: int
+
+
+class TelemetryLine(Struct, frozen=True, gc=False):
+    """The second half of a reading. No heart rate without hands on the bar."""
+
+    at: datetime
+    heart_rate_bpm: int | None
+    cadence_rpm: int
+    power_watts: float
+
+
+LogLine = Marker | RiderRequested | RideAnnounced | RideLine | TelemetryLine
+
+
+class _Envelope(Struct):
+    log: str
+
+
+_datetime_from_iso = datetime.fromisoformat
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_object = msgspec.json.Decoder(dict[str, object]).decode
+
+# All but a handful of lines are readings in the spelling that bikes use today; the bounds in
+# this pattern make every match a value that can be held. Whatever does not match is looked at
+# again with patience. Possessive quantifiers let a mismatch fail at once.
+_match_usual_reading = re.compile(
+    r"(.{26}) [^:\n]++: \[INFO\]: (?:"
+    r"Ride - duration = ([0-9]{1,6}+(?:\.[0-9]{1,20}+)?+); resistance = ([0-9]{1,4}+)"
+    r"|Telemetry - hrt = ([0-9]{1,4}+); rpm = ([0-9]{1,4}+); "
+    r"power = ([0-9]{1,20}+(?:\.[0-9]{1,20}+)?+(?:e-?[0-9]{1,2}+)?+)"
+    r")\n"
+).fullmatch
+_match_reading = re.compile(
+    r"\[INFO\]: (?:"
+    r"Ride - duration = ([^;]*); resistance = ([^;]*)"
+    r"|Telemetry - hrt = ([^;]*); rpm = ([^;]*); power = ([^;]*))",
+    re.DOTALL,
+).fullmatch
+_match_stamped = re.compile(r"(.{26}) ([^:\n]++): (.*)\n", re.DOTALL).fullmatch
+_match_number = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+
+_MARKERS = frozenset(
+    {"--------- beginning of main\n", "--------- beginning of a new ride\n"},
+)
+_MARKER = Marker()
+_REQUESTED = "Getting user data from server.."
+_SYSTEM = "[SYSTEM] data = "
+_BAD_STAMP = Refusal(RefusalReason.BAD_STAMP, "the stamp is no time")
+# The widest whole number the readings' columns hold (PostgreSQL smallint).
+_LARGEST_LEVEL = 32_767
+# A ride of a hundred days: any more cannot be a duration.
+_LONGEST_S = 8_640_000.0
+
+
+def parse_message(value: bytes | None) -> LogLine | Refusal:
+    """Parse the value of one Kafka message. Never raises."""
+    try:
+        line = _decode_envelope(value or b"").log
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _refuse_envelope(value or b"")
+    return parse_line(line)
+
+
+def parse_line(line: str) -> LogLine | Refusal:
+    """Parse one line with its newline. Never raises."""
+    match = _match_usual_reading(line)
+    if match is None:
+        return _parse_rare_line(line)
+    stamp, elapsed_s, resistance, heart_rate, cadence, power = match.groups()
+    try:
+        at = _datetime_from_iso(stamp + "+00:00")
+    except ValueError:
+        return _BAD_STAMP
+    if elapsed_s is not None:
+        return RideLine(at, float(elapsed_s), int(resistance))
+    return TelemetryLine(at, int(heart_rate) or None, int(cadence), float(power))
+
+
+def _parse_rare_line(line: str) -> LogLine | Refusal:
+    if line in _MARKERS:
+        return _MARKER
+    match = _match_stamped(line)
+    if match is None:
+        return Refusal(RefusalReason.UNKNOWN_LINE, "the line has no stamp and firmware tag")
+    stamp, firmware, body = match.groups()
+    try:
+        at = _datetime_from_iso(stamp + "+00:00")
+    except ValueError:
+        return _BAD_STAMP
+    if body == _REQUESTED:
+        return RiderRequested(at)
+    if body.startswith(_SYSTEM):
+        return _parse_announcement(at, firmware, body.removeprefix(_SYSTEM))
+    return _parse_unusual_reading(at, body)
+
+
+def _parse_unusual_reading(at: datetime, body: str) -> LogLine | Refusal:
+    match = _match_reading(body)
+    if match is None:
+        return Refusal(RefusalReason.UNKNOWN_LINE, "a line of a kind nobody has seen")
+    elapsed_s, resistance, heart_rate, cadence, power = match.groups()
+    try:
+        if elapsed_s is not None:
+            return RideLine(at, _parse_elapsed(elapsed_s), _parse_level(resistance))
+        return TelemetryLine(
+            at, _parse_level(heart_rate) or None, _parse_level(cadence), _parse_float(power)
+        )
+    except ValueError as error:
+        return Refusal(RefusalReason.BAD_NUMBER, str(error))
+
+
+def _parse_announcement(at: datetime, firmware: str, payload: str) -> RideAnnounced | Refusal:
+    try:
+        data = _decode_object(payload.encode(errors="surrogatepass"))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Refusal(RefusalReason.BAD_RIDER_DATA, "the rider data are no JSON object")
+    return RideAnnounced(
+        at=at,
+        firmware=text(firmware) or "unknown",
+        bike_serial=text(data.get("bike_serial")),
+        rider=parse_rider(data),
+    )
+
+
+def _parse_level(digits: str) -> int:
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError("a level that is no whole number from 0")
+    level = int(digits) if len(digits) < 19 else _LARGEST_LEVEL + 1
+    if level > _LARGEST_LEVEL:
+        raise ValueError(f"a level of more than {_LARGEST_LEVEL}")
+    return level
+
+
+def _parse_elapsed(spelling: str) -> float:
+    elapsed_s = _parse_float(spelling)
+    if not 0 <= elapsed_s <= _LONGEST_S:
+        raise ValueError("a duration below 0 or above 100 days")
+    return elapsed_s
+
+
+def _parse_float(spelling: str) -> float:
+    if _match_number(spelling) is None:
+        raise ValueError("a number that is none")
+    number = float(spelling)
+    if not math.isfinite(number):
+        raise ValueError("a number too large to hold")
+    return number
+
+
+def _refuse_envelope(value: bytes) -> Refusal:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return Refusal(RefusalReason.NOT_UTF8, "the message is no UTF-8")
+    try:
+        msgspec.json.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Refusal(RefusalReason.NOT_JSON, "the message is no JSON")
+    except RecursionError:
+        return Refusal(RefusalReason.NOT_JSON, "the message is JSON nested too deeply")
+    return Refusal(RefusalReason.NO_LOG, "the message has no text under `log`")

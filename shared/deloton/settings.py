@@ -1,0 +1,77 @@
+"""Typed settings from the environment, shared by the services; the same name everywhere.
+
+A service's own settings class adds its names to one of these. All that is missing or wrong is
+reported at once, and secrets stay out of the `repr`.
+"""
+
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deloton.errors import SettingsError
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"no time zone is called {name!r}") from error
+    return name
+
+
+def _postgres_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql://")
+    return url
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+
+
+class Settings(BaseSettings):
+    """The root of every service's settings: frozen, read once at the start."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    time_zone: TimeZone = "Europe/London"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment; raise a `SettingsError` that names all that is wrong with it."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+
+class DatabaseSettings(Settings):
+    """Where PostgreSQL is."""
+
+    database_url: PostgresUrl
+
+
+class KafkaSettings(Settings):
+    """Where Kafka is, how to log in, and what the topics are called."""
+
+    kafka_bootstrap_servers: str
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    raw_topic: str = "deloton"
+    heart_rates_topic: str = "heart-rates"
+    ride_events_topic: str = "ride-events"
+    dead_letters_topic: str = "dead-letters"
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = "_".join(str(part) for part in problem["loc"]).upper()
+        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+    return "the environment is not complete: " + "; ".join(lines)
