@@ -133,7 +133,7 @@ def _cut_text(message: bytes, rng: np.random.Generator) -> bytes:
     return json.dumps({"log": text[: rng.integers(1, len(text) - 1)]}).encode()
 
 
-def _not_json(message: bytes, rng: np.random.Generator) -> bytes:
+def _not_json(message: bytes, _rng: np.random.Generator) -> bytes:
     return str(json.loads(message)["log"]).encode()
 
 
@@ -142,7 +142,7 @@ def _not_utf8(message: bytes, rng: np.random.Generator) -> bytes:
     return message[:place] + b"\xff" + message[place + 1 :]
 
 
-def _no_log(message: bytes, rng: np.random.Generator) -> bytes:
+def _no_log(_message: bytes, rng: np.random.Generator) -> bytes:
     return WITHOUT_LOG[rng.integers(len(WITHOUT_LOG))]
 
 

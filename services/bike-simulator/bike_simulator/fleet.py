@@ -29,6 +29,7 @@ RIDERS_PER_BIKE: Final = 12
 FEWEST_RIDERS: Final = 60
 MESSAGES_PER_WINDOW: Final = 50_000  # at most, all bikes riding
 LONGEST_WINDOW_S: Final = 60
+MOST_FIRMWARES: Final = 65_535 // log_lines.HEADS_PER_FIRMWARE
 # Bikes that start back to back do not all start at once.
 START_SPREAD_US: Final = 60_000_000
 
@@ -85,8 +86,8 @@ class FleetPlan:
             raise ValueError("There cannot be fewer than no dangerous or faint riders.")
         if self.population < self.bikes:
             raise ValueError(f"{self.bikes} bikes need at least as many riders.")
-        if not 1 <= len(self.firmwares) <= 60:
-            raise ValueError("A fleet has 1 to 60 firmware tags.")
+        if not 1 <= len(self.firmwares) <= MOST_FIRMWARES:
+            raise ValueError(f"A fleet has 1 to {MOST_FIRMWARES} firmware tags.")
 
     @property
     def population(self) -> int:

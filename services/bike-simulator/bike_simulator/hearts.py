@@ -75,7 +75,7 @@ def _settling_error_bpm(rng: np.random.Generator, held: NDArray[np.bool_]) -> ND
     """The sensor's error in the first seconds after hands return; then it jumps to the truth."""
     error_bpm = np.zeros(held.size)
     for back_s in np.flatnonzero(held[1:] & ~held[:-1]) + 1:
-        error_bpm[back_s : back_s + rng.integers(1, 5)] = rng.uniform(-13, 13)
+        error_bpm[back_s : back_s + rng.integers(1, 5)] = rng.uniform(-14, 14)
     return error_bpm
 
 

@@ -81,7 +81,7 @@ class Population:
         first, last = self._names.first(gender, random), self._names.last(random)
         height_cm = round(_bounded_gauss(random, *HEIGHT_CM[gender], spread=2.6))
         index = _bounded_gauss(random, *BODY_MASS_INDEX[gender], spread=2.2)
-        homes = 3 if random.random() < 0.3 else 1
+        homes = 3 if _happens(random, 0.3) else 1
         return Rider(
             number=number,
             user_id=1001 + 7 * number + random.randrange(7),
@@ -148,20 +148,19 @@ class _Names:
     def first(self, gender: str, random: Random) -> str:
         pool = self.male if gender == "male" else self.female
         first = random.choice(pool)
-        return f"{first}-{random.choice(pool)}" if random.random() < 0.03 else first
+        return f"{first}-{random.choice(pool)}" if _happens(random, 0.03) else first
 
     def last(self, random: Random) -> str:
-        roll = random.random()
-        if roll < 0.04:
+        if _happens(random, 0.04):
             return random.choice(APOSTROPHE_NAMES)
         last = random.choice(self.surnames)
-        return f"{last}-{random.choice(self.surnames)}" if roll < 0.12 else last
+        return f"{last}-{random.choice(self.surnames)}" if _happens(random, 0.08) else last
 
     def address(self, random: Random) -> str:
         """Three parts with a house number, or four with a flat; no blank after the commas."""
         street, town = random.choice(self.streets), random.choice(self.towns)
         postcode = random.choice(self.postcodes)
-        if random.random() < 0.35:
+        if _happens(random, 0.35):
             return f"{random.choice(self.flats)},{street},{town},{postcode}"
         return f"{_house_number(random)} {street},{town},{postcode}"
 
@@ -172,14 +171,13 @@ def _house_number(random: Random) -> str:
 
 
 def _full_name(first: str, last: str, gender: str, random: Random) -> str:
-    roll = random.random()
-    if roll < 0.015:
+    if _happens(random, 0.015):
         return first
     words = [first, last]
-    if roll < 0.06:
+    if _happens(random, 0.05):
         words.insert(1, random.choice(("van", "de", "Lee", "Jo", "St")))
-    if random.random() < 0.3:
-        dot = "." if random.random() < 0.25 else ""
+    if _happens(random, 0.3):
+        dot = "." if _happens(random, 0.25) else ""
         words.insert(0, random.choice(TITLES[gender]) + dot)
     return " ".join(words)
 
@@ -199,9 +197,13 @@ def _birthday(year: int, random: Random) -> date:
 
 def _weight_steps_kg(random: Random) -> tuple[int, ...]:
     """Two riders in five change: a kilogram or two up and down over eight weeks."""
-    if random.random() < 0.6:
+    if _happens(random, 0.6):
         return (0,)
     return tuple(random.choice((-2, -1, 0, 0, 1, 2)) for _ in range(8))
+
+
+def _happens(random: Random, chance: float) -> bool:
+    return random.random() < chance
 
 
 def _bounded_gauss(random: Random, mean: float, deviation: float, spread: float) -> float:

@@ -15,6 +15,9 @@ LONGEST_RIDE_S: Final = 520
 FULL_RIDE_SHARE: Final = 0.6  # of the rides reach the cap, which makes it the mode
 MEAN_RIDE_S: Final = round(0.6 * LONGEST_RIDE_S + 0.4 * (SHORTEST_RIDE_S + LONGEST_RIDE_S) / 2)
 
+REST_CHANCE: Final = 0.12
+TRACK_CYCLIST_CHANCE: Final = 0.005
+
 STEADY_RESISTANCE: Final = 30
 HIGHEST_RESISTANCE: Final = 170
 FASTEST_CADENCE_RPM: Final = 219
@@ -75,7 +78,7 @@ def cadences_rpm(rng: np.random.Generator, seconds: int, fitness: float) -> Seco
         cadence_rpm[span] += (sprint_rpm - steady_rpm) * np.linspace(1.0, 0.8, 20)[:length_s]
         cadence_rpm[last_s : last_s + 15] *= 0.85
     cadence_rpm *= np.clip(elapsed_s / rng.integers(2, 9), 0, 1)
-    if rng.random() < 0.12:
+    if rng.random() < REST_CHANCE:
         rest_s = int(rng.integers(20, seconds - 20))
         cadence_rpm[rest_s : rest_s + int(rng.integers(4, 25))] = 0
     return np.clip(np.rint(cadence_rpm), 0, FASTEST_CADENCE_RPM).astype(np.int64)
@@ -95,15 +98,16 @@ def hands_on_bar(rng: np.random.Generator, seconds: int) -> NDArray[np.bool_]:
     About one second in six has no hands over many rides, at most 77 % within one.
     """
     held = np.ones(seconds, dtype=np.bool_)
-    start_s = min(LONGEST_START_WITHOUT_HANDS_S, 1 + int(rng.exponential(20.0)))
+    start_s = min(LONGEST_START_WITHOUT_HANDS_S, 1 + int(rng.exponential(24.0)))
     held[:start_s] = False
-    for _ in range(rng.poisson(1.75 * seconds / LONGEST_RIDE_S)):
-        lost_s = int(rng.integers(start_s, seconds))
+    for _ in range(rng.poisson(2.4 * seconds / LONGEST_RIDE_S)):
+        lost_s = int(rng.integers(start_s + 2, seconds))
         # Mostly seconds, now and then minutes.
         length_s = min(LONGEST_DROP_OUT_S, 1 + int(rng.lognormal(2.9, 1.05)))
         tried = held.copy()
         tried[lost_s : lost_s + length_s] = False
-        if tried.mean() >= 1 - LARGEST_SHARE_WITHOUT_HANDS and _longest_gap_s(tried) <= LONGEST_DROP_OUT_S:
+        enough = tried.mean() >= 1 - LARGEST_SHARE_WITHOUT_HANDS
+        if enough and _longest_gap_s(tried) <= LONGEST_DROP_OUT_S:
             held = tried
     return held
 
@@ -115,7 +119,7 @@ def smooth_noise(rng: np.random.Generator, seconds: int) -> NDArray[np.float64]:
 
 def _sprint_rpm(rng: np.random.Generator, fitness: float) -> float:
     """Most riders sprint at 80 to 130; one in two hundred spins like a track cyclist."""
-    if rng.random() < 0.005:
+    if rng.random() < TRACK_CYCLIST_CHANCE:
         return float(rng.uniform(170, 225))
     return float(78 + 40 * fitness + rng.normal(0, 9))
 

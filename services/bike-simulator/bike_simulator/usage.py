@@ -13,10 +13,11 @@ from bike_simulator.riding import MEAN_RIDE_S
 
 TIME_ZONE: Final = ZoneInfo("Europe/London")
 # Share of time ridden in each hour from midnight, in per cent.
-WEEKDAY: Final = (2, 1, 1, 1, 2, 8, 26, 40, 36, 24, 18, 17, 21, 18, 15, 16, 22, 36, 44, 40, 29, 18,
+WEEKDAY: Final = (2, 1, 1, 1, 2, 8, 26, 40, 36, 24, 20, 19, 22, 20, 19, 20, 24, 36, 44, 40, 29, 18,
                   9, 4)  # fmt: skip
 WEEKEND: Final = (3, 2, 1, 1, 1, 3, 9, 20, 33, 40, 38, 33, 26, 21, 19, 21, 24, 27, 28, 25, 19, 14,
                   8, 4)  # fmt: skip
+SATURDAY: Final = 5
 SHORTEST_PAUSE_US: Final = 20_000_000
 SLOT_US: Final = 900_000_000  # a quarter of an hour: all zone offsets are multiples of it
 
@@ -46,6 +47,6 @@ def next_start_us(after_us: int, patience: float, popularity: float) -> int:
 @lru_cache(maxsize=4096)
 def _share_of_slot(slot: int) -> float:
     local = datetime.fromtimestamp(slot * SLOT_US // 1_000_000, UTC).astimezone(TIME_ZONE)
-    hours = WEEKEND if local.weekday() >= 5 else WEEKDAY
+    hours = WEEKEND if local.weekday() >= SATURDAY else WEEKDAY
     here, after = hours[local.hour], hours[(local.hour + 1) % 24]
     return (here + (after - here) * local.minute / 60) / 100
