@@ -75,21 +75,34 @@ async def watch_parent(parent: int) -> None:
 
 async def show(running: Running, console: Console) -> None:
     """Show the figures for ever: as a page where one can be drawn, otherwise as lines."""
-    pace = Pace()
     async with FigureReader(
         running.database_url, running.bootstrap_servers, RAW_TOPIC, DEAD_LETTERS_TOPIC
     ) as reader:
-        if not is_live(console):
-            while True:
-                await asyncio.sleep(PLAIN_LINE_EVERY_S)
-                if (figures := await read_or_none(reader)) is not None:
-                    console.print(plain_line(figures, pace.note(figures)), soft_wrap=True)
-        with Live(page(None, 0, running.watched), console=console) as live:
-            while True:
-                figures = await read_or_none(reader)
-                rate = pace.note(figures) if figures else 0
-                live.update(page(figures, rate, running.watched))
-                await asyncio.sleep(REFRESH_S)
+        if is_live(console):
+            await show_page(reader, running, console)
+        else:
+            await show_lines(reader, console)
+
+
+async def show_page(reader: FigureReader, running: Running, console: Console) -> None:
+    """Draw the page anew each second."""
+    # Smooth enough to read, quick enough to believe.
+    pace = Pace(over=6)
+    with Live(page(None, 0, running.watched), console=console) as live:
+        while True:
+            figures = await read_or_none(reader)
+            rate = pace.note(figures) if figures else 0
+            live.update(page(figures, rate, running.watched))
+            await asyncio.sleep(REFRESH_S)
+
+
+async def show_lines(reader: FigureReader, console: Console) -> None:
+    """Print a line every few seconds."""
+    pace = Pace(over=2)
+    while True:
+        await asyncio.sleep(PLAIN_LINE_EVERY_S)
+        if (figures := await read_or_none(reader)) is not None:
+            console.print(plain_line(figures, pace.note(figures)), soft_wrap=True)
 
 
 async def read_or_none(reader: FigureReader) -> Figures | None:

@@ -12,8 +12,6 @@ from rich.text import Text
 from demo.figures import Figures, LastRide
 from demo.supervision import Watched
 
-# A rate is taken over this many figures: smooth enough to read, quick enough to believe.
-RATE_OVER = 6
 CAUGHT_UP_S = 10.0
 STATE_STYLES = {"healthy": "green", "running": "green", "starting": "yellow"}
 
@@ -21,9 +19,9 @@ STATE_STYLES = {"healthy": "green", "running": "green", "starting": "yellow"}
 class Pace:
     """How many readings a second were stored of late."""
 
-    def __init__(self) -> None:
-        """Begin with nothing seen."""
-        self._seen: deque[Figures] = deque(maxlen=RATE_OVER)
+    def __init__(self, over: int) -> None:
+        """Begin with nothing seen; the pace will be taken over the last `over` figures."""
+        self._seen: deque[Figures] = deque(maxlen=over)
 
     def note(self, figures: Figures) -> float:
         """Take in the newest figures and return the readings a second."""

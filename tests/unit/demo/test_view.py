@@ -26,14 +26,14 @@ FIGURES = Figures(
 
 
 def test_the_pace_is_taken_over_the_last_figures() -> None:
-    pace = Pace()
+    pace = Pace(over=6)
     assert pace.note(FIGURES) == 0
     later = dataclasses.replace(FIGURES, at=NOON + timedelta(seconds=2), readings=1700)
     assert pace.note(later) == 100
 
 
 def test_the_pace_is_never_negative() -> None:
-    pace = Pace()
+    pace = Pace(over=6)
     pace.note(FIGURES)
     assert pace.note(dataclasses.replace(FIGURES, at=NOON + timedelta(seconds=1), readings=0)) == 0
 
