@@ -1,8 +1,13 @@
 """Connections to PostgreSQL, and which of its errors pass by themselves."""
 
+from typing import TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+# A connection, or a pool's loan of one: they do the same.
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 _TRANSIENT_ERRORS: tuple[type[BaseException], ...] = (
     OSError,

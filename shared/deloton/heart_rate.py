@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+NES_TO_AGE = 40
+
 
 class MaximumPolicy(StrEnum):
     """The published formulas for the heart rate that a person can be expected to reach."""
@@ -39,7 +41,7 @@ def _fox(age: float) -> float:
 
 def _deloton(age: float) -> float:
     """Ours: Nes to the age of 40, Tanaka above, where it was fitted on more older adults."""
-    return _nes(age) if age <= 40 else _tanaka(age)
+    return _nes(age) if age <= NES_TO_AGE else _tanaka(age)
 
 
 EXPECTED_MAXIMUM: dict[MaximumPolicy, Callable[[float], float]] = {

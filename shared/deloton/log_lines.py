@@ -112,6 +112,7 @@ _SYSTEM = "[SYSTEM] data = "
 _BAD_STAMP = Refusal(RefusalReason.BAD_STAMP, "the stamp is no time")
 # The widest whole number the readings' columns hold (PostgreSQL smallint).
 _LARGEST_LEVEL = 32_767
+_LONGEST_LEVEL = 18
 # A ride of a hundred days: any more cannot be a duration.
 _LONGEST_S = 8_640_000.0
 
@@ -189,10 +190,9 @@ def _parse_announcement(at: datetime, firmware: str, payload: str) -> RideAnnoun
 def _parse_level(digits: str) -> int:
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError("a level that is no whole number from 0")
-    level = int(digits) if len(digits) < 19 else _LARGEST_LEVEL + 1
-    if level > _LARGEST_LEVEL:
+    if len(digits) > _LONGEST_LEVEL or int(digits) > _LARGEST_LEVEL:
         raise ValueError(f"a level of more than {_LARGEST_LEVEL}")
-    return level
+    return int(digits)
 
 
 def _parse_elapsed(spelling: str) -> float:

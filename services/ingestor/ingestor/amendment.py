@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import asyncpg
 
 from deloton.assembly import PAIR_WINDOW, SAME_BEGINNING, SILENCE, Ride, Started, unknown_bike
+from deloton.database import Connection
 from deloton.log_lines import (
     Refusal,
     RefusalReason,
@@ -89,16 +90,12 @@ async def amend_rides(
     return refused
 
 
-async def _bikes_of(
-    connection: asyncpg.Connection, topic: str, partition: int, key: bytes
-) -> list[str]:
+async def _bikes_of(connection: Connection, topic: str, partition: int, key: bytes) -> list[str]:
     rows = await connection.fetch(_BIKES_OF_STREAM, topic, partition, key)
     return [unknown_bike(key), *(row["bike_serial"] for row in rows)]
 
 
-async def _amend(
-    connection: asyncpg.Connection, bikes: list[str], record: Record
-) -> Refusal | None:
+async def _amend(connection: Connection, bikes: list[str], record: Record) -> Refusal | None:
     match parse_message(record.value):
         case Refusal() as refusal:
             return refusal
@@ -110,7 +107,7 @@ async def _amend(
 
 
 async def _amend_reading(
-    connection: asyncpg.Connection, bikes: list[str], line: RideLine | TelemetryLine
+    connection: Connection, bikes: list[str], line: RideLine | TelemetryLine
 ) -> Refusal | None:
     ride_id = await connection.fetchval(_RIDE_AT, bikes, line.at, SILENCE)
     if ride_id is None:
@@ -133,7 +130,7 @@ async def _amend_reading(
 
 
 async def _amend_rider(
-    connection: asyncpg.Connection, bikes: list[str], line: RideAnnounced
+    connection: Connection, bikes: list[str], line: RideAnnounced
 ) -> Refusal | None:
     serials = [*bikes, line.bike_serial] if line.bike_serial else bikes
     ride_id = await connection.fetchval(_RIDE_WITHOUT_RIDER, serials, line.at, SAME_BEGINNING)

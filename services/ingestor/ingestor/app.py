@@ -28,7 +28,7 @@ MAINTAIN_EVERY_S = 3600.0
 POOL_SIZE = 10
 
 
-class IngestorApp(faust.App):  # type: ignore[misc]
+class IngestorApp(faust.App):
     """A Faust app with the batching transport, and a worker for each of its partitions."""
 
     def __init__(self, settings: IngestorSettings) -> None:
@@ -44,7 +44,7 @@ class IngestorApp(faust.App):  # type: ignore[misc]
         self.agent(raw_lines, name="ingest", isolated_partitions=True)(self._ingest)
         self.task(self._watch_partitions)
         self.task(self._maintain_readings)
-        self.on_partitions_assigned.connect(self._take_over)
+        self.on_partitions_assigned.connect(self._take_over)  # type: ignore[arg-type]
 
     def next_offsets(self) -> dict[TP, int]:
         """Where to go on in the partitions that have been taken over."""
@@ -80,7 +80,7 @@ class IngestorApp(faust.App):  # type: ignore[misc]
             if worker is not None:
                 await self._unless_lost(worker, worker.process(event.message.value))
 
-    async def _take_over(self, _: faust.App, assigned: set[TP], **__: object) -> None:
+    async def _take_over(self, _: object, assigned: set[TP], **__: object) -> None:
         """Claim the assigned partitions anew, after Faust has let go of the former ones."""
         for worker in self.workers.values():
             await worker.finish()

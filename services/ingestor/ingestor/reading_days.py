@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
+from deloton.database import Connection
 from deloton.logs import get_logger
 
 _log = get_logger(__name__)
@@ -83,7 +84,7 @@ class ReadingDays:
             midnight = datetime.combine(oldest, datetime.min.time(), UTC)
             await connection.execute("DELETE FROM readings_default WHERE at < $1", midnight)
 
-    async def _drop(self, connection: asyncpg.Connection, name: str) -> None:
+    async def _drop(self, connection: Connection, name: str) -> None:
         try:
             async with connection.transaction():
                 # Rather later than hold up those who store: the next round tries again.

@@ -6,13 +6,14 @@ names an old number, and none of its writes take place. The offset moves in the 
 as the rows that it stands for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 
 import asyncpg
 from msgspec import Struct
 
 from deloton.assembly import Assembled, Reading, Ride, Started, Stream
+from deloton.database import Connection
 from deloton.errors import PartitionLost
 from deloton.events import EndReason, Rider
 from ingestor.copy_format import READING_COLUMNS, encode_readings
@@ -177,12 +178,12 @@ class ClaimedPartition(Struct, frozen=True):
 async def claim_partition(pool: asyncpg.Pool, topic: str, partition: int) -> ClaimedPartition:
     """Take a partition over; waits for the transaction that its former owner may be in."""
     async with pool.acquire() as connection, connection.transaction():
-        row = await connection.fetchrow(_CLAIM, topic, partition)
+        [claimed] = await connection.fetch(_CLAIM, topic, partition)
         streams = await connection.fetch(_STREAMS, topic, partition)
     return ClaimedPartition(
-        claim=Claim(topic, partition, row["claim"]),
-        next_offset=row["next_offset"],
-        state=PartitionState(map(_restore_stream, streams), row["waiting"]),
+        claim=Claim(topic, partition, claimed["claim"]),
+        next_offset=claimed["next_offset"],
+        state=PartitionState(map(_restore_stream, streams), claimed["waiting"]),
     )
 
 
@@ -229,7 +230,7 @@ async def rewind(pool: asyncpg.Pool, claim: Claim, offsets: tuple[int, int]) -> 
         await _move_offset(connection, claim, offsets, waiting or b"")
 
 
-async def recount_ride(connection: asyncpg.Connection, ride_id: int, amended_at: datetime) -> None:
+async def recount_ride(connection: Connection, ride_id: int, amended_at: datetime) -> None:
     """Total a ride that has ended anew, after a reading of it was amended."""
     row = await connection.fetchrow(_ENDED_RIDE, ride_id, amended_at)
     if row is not None:
@@ -258,7 +259,7 @@ async def _commit(
 
 
 async def _move_offset(
-    connection: asyncpg.Connection, claim: Claim, offsets: tuple[int, int], notes: bytes
+    connection: Connection, claim: Claim, offsets: tuple[int, int], notes: bytes
 ) -> bool:
     """Whether the offset moved now; False where an earlier attempt had already moved it."""
     before, after = offsets
@@ -270,7 +271,7 @@ async def _move_offset(
 
 
 async def _copy_readings(
-    connection: asyncpg.Connection, readings: Sequence[Reading], *, merge: bool
+    connection: Connection, readings: Sequence[Reading], *, merge: bool
 ) -> None:
     table = "readings"
     if merge:
@@ -288,11 +289,11 @@ async def _copy_readings(
         )
 
 
-async def _one_chunk(data: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202
+async def _one_chunk(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-async def store_bikes(connection: asyncpg.Connection, started: Sequence[Started]) -> None:
+async def store_bikes(connection: Connection, started: Sequence[Started]) -> None:
     """Store the bikes of rides; a known firmware is not overwritten by an unknown one."""
     firmware: dict[str, str | None] = {}
     for start in started:
@@ -303,7 +304,7 @@ async def store_bikes(connection: asyncpg.Connection, started: Sequence[Started]
     await connection.execute(_STORE_BIKES, serials, [firmware[serial] for serial in serials])
 
 
-async def store_riders(connection: asyncpg.Connection, started: Sequence[Started]) -> None:
+async def store_riders(connection: Connection, started: Sequence[Started]) -> None:
     """Store the riders of rides: the newest stamp wins, and who was erased since stays away."""
     newest: dict[int, tuple[datetime, Rider]] = {}
     for start in started:
@@ -314,10 +315,13 @@ async def store_riders(connection: asyncpg.Connection, started: Sequence[Started
             newest[rider.rider_id] = (seen_at, rider)
     if not newest:
         return
-    rows = [_rider_row(rider, seen_at) for _, (seen_at, rider) in sorted(newest.items())]
-    await connection.executemany(_STORE_RIDER, rows)
+    by_id = sorted(newest.items())
+    await connection.executemany(
+        _STORE_RIDER, [_rider_row(rider, seen_at) for _, (seen_at, rider) in by_id]
+    )
     # Asked after the riders' rows are ours: an erasure that comes later waits for us.
-    erased = dict(await connection.fetch(_ERASED, list(newest)))
+    rows = await connection.fetch(_ERASED, list(newest))
+    erased: dict[int, datetime] = {row["rider_id"]: row["erased_at"] for row in rows}
     if not erased:
         return
     await connection.execute(_FORGET_ERASED, list(erased))
@@ -327,7 +331,7 @@ async def store_riders(connection: asyncpg.Connection, started: Sequence[Started
             ride.rider_id = None
 
 
-async def _store_rides(connection: asyncpg.Connection, started: Sequence[Started]) -> None:
+async def _store_rides(connection: Connection, started: Sequence[Started]) -> None:
     rides = {(start.ride.bike_serial, start.ride.started_at): start.ride for start in started}
     keys = sorted(rides)
     rows = await connection.fetch(
@@ -341,16 +345,14 @@ async def _store_rides(connection: asyncpg.Connection, started: Sequence[Started
         start.ride.ride_id = ids[start.ride.bike_serial, start.ride.started_at]
 
 
-async def _store_streams(
-    connection: asyncpg.Connection, claim: Claim, streams: Iterable[Stream]
-) -> None:
+async def _store_streams(connection: Connection, claim: Claim, streams: Iterable[Stream]) -> None:
     known = [(stream.key, stream.bike_serial, stream.ride.ride_id) for stream in streams
              if stream.ride is not None]  # fmt: skip
     keys, serials, ride_ids = zip(*known, strict=True)
     await connection.execute(_STORE_STREAMS, claim.topic, claim.partition, keys, serials, ride_ids)
 
 
-async def _settle_rides(connection: asyncpg.Connection, rides: Sequence[Ride]) -> None:
+async def _settle_rides(connection: Connection, rides: Sequence[Ride]) -> None:
     resumed = [ride.ride_id for ride in rides if ride.ended_at is None]
     if resumed:
         await connection.execute(_RESUME_RIDES, resumed)

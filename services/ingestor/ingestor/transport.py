@@ -13,7 +13,7 @@ once a batch. What follows from that:
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -36,13 +36,13 @@ class BatchingApp(Protocol):
         """The offset to go on with, for every partition that the app has taken over."""
 
 
-class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]
+class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
     """Makes the aiokafka consumer, with bounds that Faust has no settings for."""
 
-    def _create_worker_consumer(self, transport: object) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, _: object) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         return aiokafka.AIOKafkaConsumer(
-            **self.app.client_options,
+            **cast(BatchingApp, self.app).client_options,
             client_id=conf.broker_client_id,
             group_id=conf.id,
             partition_assignment_strategy=[StickyPartitionAssignor],
@@ -60,7 +60,7 @@ class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):  # type: ig
         )
 
 
-class BatchingConsumer(faust_aiokafka.Consumer):  # type: ignore[misc]
+class BatchingConsumer(faust_aiokafka.Consumer):
     """A Faust consumer whose every message is a batch of one partition."""
 
     def _new_consumer_thread(self) -> BatchingConsumerThread:
@@ -69,7 +69,7 @@ class BatchingConsumer(faust_aiokafka.Consumer):  # type: ignore[misc]
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Yield one message for each partition that is free and has records."""
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as Faust does
         free = self._get_active_partitions()
         if not free:
             await self.sleep(POLL_S)
@@ -91,9 +91,9 @@ class BatchingConsumer(faust_aiokafka.Consumer):  # type: ignore[misc]
             last.offset,
             last.timestamp / 1000,
             last.timestamp_type,
-            (),
             None,
-            record,
+            None,
+            record,  # type: ignore[arg-type]  # not bytes: the agent's topic passes it through
             None,
             0,
             0,
@@ -104,7 +104,11 @@ class BatchingConsumer(faust_aiokafka.Consumer):  # type: ignore[misc]
     async def perform_seek(self) -> None:
         """Go to where the app wants to go on in every partition."""
         assigned = self.assignment()
-        positions = {tp: at for tp, at in self.app.next_offsets().items() if tp in assigned}
+        positions = {
+            tp: at
+            for tp, at in cast(BatchingApp, self.app).next_offsets().items()
+            if tp in assigned
+        }
         if positions:
             await self.seek_wait(positions)
         for tp in positions:
@@ -124,15 +128,14 @@ class BatchingConsumer(faust_aiokafka.Consumer):  # type: ignore[misc]
         return newest + 1
 
 
-class PlainProducer(faust_aiokafka.Producer):  # type: ignore[misc]
+class PlainProducer(faust_aiokafka.Producer):
     """Faust's producer, which a worker always starts, logged in as our other clients are."""
 
     def _settings_auth(self) -> Mapping[str, Any]:
-        options: Mapping[str, Any] = self.app.client_options
-        return options
+        return cast(BatchingApp, self.app).client_options
 
 
-class BatchingTransport(faust_aiokafka.Transport):  # type: ignore[misc]
+class BatchingTransport(faust_aiokafka.Transport):
     """Faust's aiokafka transport with the consumer and the producer above."""
 
     Consumer = BatchingConsumer
