@@ -38,7 +38,7 @@ def plain_line(figures: Figures, readings_per_s: float) -> str:
         f"  rides ended {figures.rides_ended:,}"
         f"  readings {figures.readings:,} (+{readings_per_s:,.0f}/s)"
         f"  lag {figures.lag_lines:,} of {figures.lines:,} lines"
-        f"  behind {readable_age(figures.seconds_behind)}"
+        f"  newest {readable_age(figures.newest_reading_age_s)} old"
         f"  dead letters {figures.dead_letters:,}"
     )
 
@@ -61,14 +61,14 @@ def page(figures: Figures | None, readings_per_s: float, watched: Sequence[Watch
 def figures_table(figures: Figures, readings_per_s: float) -> Table:
     """Return the figures as two columns of name and value."""
     table = Table.grid(padding=(0, 2))
-    behind = readable_age(figures.seconds_behind)
-    caught_up = figures.seconds_behind is not None and figures.seconds_behind < CAUGHT_UP_S
+    age_s = figures.newest_reading_age_s
+    age_style = "green" if age_s is not None and age_s < CAUGHT_UP_S else "yellow"
     for name, value, style in (
         ("Riding now", f"{figures.riding_now:,}", "bold cyan"),
         ("Rides ended", f"{figures.rides_ended:,}", ""),
         ("Readings stored", f"{figures.readings:,}", "bold"),
         ("Readings a second", f"{readings_per_s:,.0f}", "bold"),
-        ("Newest reading", f"{behind} old", "green" if caught_up else "yellow"),
+        ("Newest reading", f"{readable_age(age_s)} old", age_style),
         ("Lines not yet stored", f"{figures.lag_lines:,} of {figures.lines:,}", ""),
         ("Dead letters", f"{figures.dead_letters:,}", ""),
     ):
