@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from deloton.migrate import migrate
 from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
@@ -48,8 +49,6 @@ def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: EmbeddedPostgres) -> str:
     """The name of a migrated database nobody connects to: copies of it are quick."""
-    from deloton.migrate import migrate  # noqa: PLC0415
-
     migrate(postgres.create_database(MIGRATED_TEMPLATE))
     return MIGRATED_TEMPLATE
 

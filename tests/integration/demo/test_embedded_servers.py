@@ -46,6 +46,14 @@ async def test_a_database_takes_rows_over_tcp(empty_database_url: str) -> None:
         await connection.close()
 
 
+async def test_a_test_gets_a_migrated_database_without_rows(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM rides") == 0
+    finally:
+        await connection.close()
+
+
 async def test_a_password_is_asked_for(empty_database_url: str) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(empty_database_url, password="wrong")
