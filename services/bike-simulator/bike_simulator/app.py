@@ -57,18 +57,15 @@ class Player:
     async def _play_window(self, window: Sequence[Message]) -> None:
         sent = 0
         while sent < len(window) and not self.stop.is_set():
-            end = self._end_of_due(window, sent)
-            if end == sent:
-                await self._wait_for(window[sent])
-            elif await self._unless_stopped(self.outlet.deliver(window[sent:end])):
-                self.sent += end - sent
-                sent = end
-
-    def _end_of_due(self, window: Sequence[Message], begin: int) -> int:
-        """The place of the first message that is not due, or too many to send at once."""
-        end = min(len(window), begin + MESSAGES_AT_ONCE)
-        reached_us = self.pace.fleet_time_us(self.clock_us())
-        return bisect_right(window, reached_us, begin, end, key=attrgetter("at_us"))
+            limit = min(len(window), sent + MESSAGES_AT_ONCE)
+            reached_us = self.pace.fleet_time_us(self.clock_us())
+            end = bisect_right(window, reached_us, sent, limit, key=attrgetter("at_us"))
+            if end > sent and not await self._unless_stopped(self.outlet.deliver(window[sent:end])):
+                return
+            self.sent += end - sent
+            sent = end
+            if end < limit:
+                await self._wait_for(window[end])
 
     async def _wait_for(self, message: Message) -> None:
         if not self.is_live:

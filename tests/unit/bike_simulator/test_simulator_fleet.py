@@ -1,0 +1,121 @@
+"""The fleet: time order, repeatability, who rides when."""
+
+import json
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from typing import Any
+
+import pytest
+
+from bike_simulator import FleetPlan, Message, simulate
+from bike_simulator.hearts import maxima_bpm
+
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def fleet(hours: float = 0.5, hour: float = 9, **changes: Any) -> FleetPlan:  # noqa: ANN401
+    start_at = MONDAY + timedelta(hours=hour)
+    return FleetPlan(start_at, until_at=start_at + timedelta(hours=hours), **changes)
+
+
+def payload_of(message: Message) -> dict[str, Any] | None:
+    _, found, data = json.loads(message.value)["log"].partition("[SYSTEM] data = ")
+    return json.loads(data) if found else None
+
+
+def test_messages_come_in_time_order_across_the_fleet() -> None:
+    times_us = [message.at_us for message in simulate(fleet(bikes=30, back_to_back=True))]
+    assert len(times_us) > 50_000
+    assert all(before <= after for before, after in pairwise(times_us))
+
+
+def test_stamps_of_each_bike_rise_strictly() -> None:
+    latest_us: dict[bytes, int] = defaultdict(int)
+    for message in simulate(fleet(bikes=30, back_to_back=True)):
+        assert message.at_us > latest_us[message.key]
+        latest_us[message.key] = message.at_us
+
+
+def test_equal_plans_give_equal_bytes_and_other_seeds_do_not() -> None:
+    first = list(simulate(fleet(bikes=20)))
+    assert first == list(simulate(fleet(bikes=20)))
+    assert first != list(simulate(fleet(bikes=20, seed=8)))
+
+
+@pytest.mark.parametrize("hours", [0.251, 3.0, None])
+def test_the_beginning_does_not_depend_on_how_long_it_runs(hours: float | None) -> None:
+    until_at = None if hours is None else MONDAY + timedelta(hours=9 + hours)
+    short = list(simulate(fleet(0.25, bikes=20, dangerous_riders=2)))
+    start_at = MONDAY + timedelta(hours=9)
+    longer = FleetPlan(start_at, bikes=20, dangerous_riders=2, until_at=until_at)
+    assert list(islice(simulate(longer), len(short))) == short
+
+
+def test_nothing_lies_outside_start_and_end() -> None:
+    plan = fleet(0.2, bikes=10, back_to_back=True)
+    messages = list(simulate(plan))
+    assert plan.until_at is not None
+    assert all(plan.start_at <= message.at < plan.until_at for message in messages)
+
+
+def test_all_bikes_ride_within_two_minutes_back_to_back() -> None:
+    keys = {message.key for message in simulate(fleet(2 / 60, bikes=300, back_to_back=True))}
+    assert len(keys) == 300
+
+
+def test_fifty_bikes_are_never_all_idle_by_day_and_quiet_by_night() -> None:
+    minutes: dict[int, set[bytes]] = defaultdict(set)
+    for message in simulate(fleet(24, hour=0, bikes=50)):
+        minutes[(message.at - MONDAY) // timedelta(minutes=1)].add(message.key)
+    by_day = [len(minutes[minute]) for minute in range(7 * 60, 21 * 60)]
+    by_night = [len(minutes[minute]) for minute in range(60, 4 * 60)]
+    evening = [len(minutes[minute]) for minute in range(18 * 60, 19 * 60)]
+    assert min(by_day) >= 1
+    assert sum(by_night) / len(by_night) < 3
+    assert sum(evening) / len(evening) > 12
+
+
+def test_riders_come_back_on_other_bikes_and_never_ride_two_at_once() -> None:
+    bikes_of: dict[int, set[str]] = defaultdict(set)
+    riding: dict[bytes, int] = {}
+    for message in simulate(fleet(2, bikes=40, riders=60, back_to_back=True)):
+        if payload := payload_of(message):
+            riding.pop(message.key, None)
+            assert payload["user_id"] not in riding.values()
+            riding[message.key] = payload["user_id"]
+            bikes_of[payload["user_id"]].add(payload["bike_serial"])
+    assert max(map(len, bikes_of.values())) > 2
+
+
+def test_dangerous_riders_exceed_their_limit_in_as_many_rides_as_asked() -> None:
+    racing: set[tuple[bytes, int]] = set()
+    limit_bpm: dict[bytes, float] = {}
+    user_id: dict[bytes, int] = {}
+    for message in simulate(fleet(0.25, bikes=30, back_to_back=True, dangerous_riders=3)):
+        if payload := payload_of(message):
+            born = datetime.fromtimestamp(payload["date_of_birth"] / 1000, UTC)
+            limit_bpm[message.key] = maxima_bpm((MONDAY - born).days // 365)[1]
+            user_id[message.key] = payload["user_id"]
+        elif b"hrt = " in message.value:
+            beats = int(message.value.partition(b"hrt = ")[2].partition(b";")[0])
+            if beats > limit_bpm[message.key]:
+                racing.add((message.key, user_id[message.key]))
+    assert 3 <= len(racing) <= 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"bikes": 0}, "at least one bike"),
+        ({"seed": -1}, "seed"),
+        ({"riders": 10, "bikes": 11}, "at least as many riders"),
+        ({"start_at": datetime(2026, 3, 2)}, "time zone"),  # noqa: DTZ001
+        ({"until_at": MONDAY}, "after its start"),
+        ({"dangerous_riders": -1}, "fewer than no"),
+        ({"firmwares": ()}, "firmware"),
+    ],
+)
+def test_plans_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        FleetPlan(**{"start_at": MONDAY, **changes})

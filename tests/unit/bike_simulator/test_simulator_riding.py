@@ -1,0 +1,116 @@
+"""Resistance, cadence, power, hands and hearts."""
+
+from itertools import groupby
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bike_simulator.hearts import heart_rates_bpm, maxima_bpm, with_episodes
+from bike_simulator.riding import (
+    Seconds,
+    cadences_rpm,
+    hands_on_bar,
+    power_watts,
+    resistance_levels,
+    ride_seconds,
+)
+
+
+def shown_bpm(seed: int, seconds: int = 520, age: int = 45) -> Seconds:
+    rng = np.random.default_rng(seed)
+    return heart_rates_bpm(rng, seconds, age, 0.5, hands_on_bar(rng, seconds))
+
+
+def longest_run_s(hits: NDArray[np.bool_]) -> int:
+    return max((len(list(run)) for hit, run in groupby(hits.tolist()) if hit), default=0)
+
+
+def test_programme_has_the_levels_of_the_feed() -> None:
+    for seed in range(50):
+        levels = resistance_levels(np.random.default_rng(seed), 520).tolist()
+        assert set(levels[:3]) <= {0, 30}
+        assert set(levels[3:120]) == set(levels[142:320]) == set(levels[342:]) == {30}
+        assert all(154 <= level <= 170 for level in levels[120:140] + levels[320:340])
+        assert all(90 <= level <= 101 for level in levels[140:142] + levels[340:342])
+
+
+def test_rides_last_179_to_520_seconds_and_mostly_520() -> None:
+    rng = np.random.default_rng(1)
+    seconds = [ride_seconds(rng) for _ in range(3000)]
+    assert min(seconds) >= 179
+    assert max(seconds) == 520
+    assert 0.5 < seconds.count(520) / 3000 < 0.7
+
+
+@pytest.mark.parametrize(
+    ("resistance", "cadence_rpm", "watts"),
+    [(0, 0, 0.0), (170, 0, 0.0), (0, 219, 0.0), (30, 38, 8.89), (170, 100, 496.1)],
+)
+def test_power_is_the_polynomial_never_below_zero(
+    resistance: int, cadence_rpm: int, watts: float
+) -> None:
+    found = power_watts(np.array([resistance]), np.array([cadence_rpm]))
+    assert found[0] == pytest.approx(watts, abs=0.05)
+
+
+def test_cadence_stays_in_range_and_sprints_are_faster() -> None:
+    rides = np.array([cadences_rpm(np.random.default_rng(seed), 520, 0.5) for seed in range(100)])
+    assert rides.min() >= 0
+    assert rides.max() <= 219
+    assert np.median(rides[:, 120:140]) > np.median(rides[:, 60:110]) + 10
+
+
+def test_about_17_percent_of_all_seconds_show_no_heart_rate() -> None:
+    rng = np.random.default_rng(3)
+    rides = [hands_on_bar(rng, ride_seconds(rng)) for _ in range(4000)]
+    shares = [1 - held.mean() for held in rides]
+    assert 1 - np.concatenate(rides).mean() == pytest.approx(0.17, abs=0.01)
+    assert max(shares) <= 0.77
+
+
+def test_every_ride_starts_without_hands_for_up_to_86_seconds() -> None:
+    starts_s = [int((shown_bpm(seed) > 0).argmax()) for seed in range(500)]
+    assert min(starts_s) >= 1
+    assert 60 < max(starts_s) <= 86
+
+
+def test_healthy_hearts_stay_in_range_and_below_alarm_at_every_age() -> None:
+    for age in range(24, 79):
+        beats = shown_bpm(age, age=age)
+        assert beats[beats > 0].min() >= 55
+        assert beats.max() <= min(170, 0.9 * maxima_bpm(age)[0])
+
+
+def test_heart_jumps_by_at_most_18_bpm_in_a_second() -> None:
+    jumps = []
+    for seed in range(200):
+        beats = shown_bpm(seed)
+        both = (beats[1:] > 0) & (beats[:-1] > 0)
+        jumps.append(int(np.abs(np.diff(beats))[both].max()))
+    assert 10 < max(jumps) <= 18
+
+
+def test_heart_answers_a_sprint() -> None:
+    rises = []
+    for seed in range(60):
+        beats = shown_bpm(seed).astype(float)
+        beats[beats == 0] = np.nan
+        if np.isfinite(beats[100:119]).any() and np.isfinite(beats[130:145]).any():
+            rises.append(np.nanmean(beats[130:145]) - np.nanmean(beats[100:119]))
+    assert np.median(rises) > 8
+
+
+@pytest.mark.parametrize("age", [24, 45, 78])
+def test_racing_heart_exceeds_every_expected_maximum_for_20_to_60_seconds(age: int) -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        beats = with_episodes(rng, shown_bpm(seed, 300, age), age, "racing")
+        assert 20 <= longest_run_s(beats > maxima_bpm(age)[1]) <= 66
+
+
+def test_faint_heart_stays_below_50_bpm_for_at_least_20_seconds() -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        beats = with_episodes(rng, shown_bpm(seed, 300), 45, "faint")
+        assert longest_run_s((beats > 0) & (beats < 50)) >= 20
