@@ -7,6 +7,7 @@ tag of the bike's firmware.
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -84,16 +85,18 @@ _datetime_from_iso = datetime.fromisoformat
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
-# All but a handful of lines are readings in the spelling that bikes use today; the bounds in
+# All but a handful of messages are readings in the spelling that bikes use today; the bounds in
 # this pattern make every match a value that can be held. Whatever does not match is looked at
-# again with patience. Possessive quantifiers let a mismatch fail at once.
-_match_usual_reading = re.compile(
-    r"(.{26}) [^:\n]++: \[INFO\]: (?:"
+# again with patience. Possessive quantifiers let a mismatch fail at once. Over many messages, a
+# line each, the pattern gives one match a line: of a line of any other kind all groups are empty.
+_USUAL_READING = (
+    r'\{"log": "([0-9 :.-]{26}) [ !#-9;-\[\]-~]++: \[INFO\]: (?:'
     r"Ride - duration = ([0-9]{1,6}+(?:\.[0-9]{1,20}+)?+); resistance = ([0-9]{1,4}+)"
     r"|Telemetry - hrt = ([0-9]{1,4}+); rpm = ([0-9]{1,4}+); "
     r"power = ([0-9]{1,20}+(?:\.[0-9]{1,20}+)?+(?:e-?[0-9]{1,2}+)?+)"
-    r")\n"
-).fullmatch
+    r')\\n"\}'
+)
+_find_usual_readings = re.compile(rf"^(?:{_USUAL_READING}|.*)$", re.MULTILINE).findall
 _match_reading = re.compile(
     r"\[INFO\]: (?:"
     r"Ride - duration = ([^;]*); resistance = ([^;]*)"
@@ -117,31 +120,43 @@ _LONGEST_LEVEL = 18
 _LONGEST_S = 8_640_000.0
 
 
+def parse_messages(values: Sequence[bytes | None]) -> list[LogLine | Refusal]:
+    """Parse the values of Kafka messages, each on its own, in one pass. Never raises."""
+    try:
+        # Latin-1 maps every byte to one character; the pattern asks for ASCII alone.
+        found = _find_usual_readings(b"\n".join(values).decode("latin-1"))  # type: ignore[arg-type]
+    except TypeError:  # a message without a value
+        return [parse_message(value) for value in values]
+    if len(found) != len(values):  # a message with a line break in it
+        return [parse_message(value) for value in values]
+    return [
+        _usual_reading(groups) if groups[0] else parse_message(value)
+        for groups, value in zip(found, values, strict=True)
+    ]
+
+
+def _usual_reading(groups: tuple[str, ...]) -> LogLine | Refusal:
+    stamp, elapsed_s, resistance, heart_rate, cadence, power = groups
+    try:
+        at = _datetime_from_iso(stamp + "+00:00")
+    except ValueError:
+        return _BAD_STAMP
+    if elapsed_s:
+        return RideLine(at, float(elapsed_s), int(resistance))
+    return TelemetryLine(at, int(heart_rate) or None, int(cadence), float(power))
+
+
 def parse_message(value: bytes | None) -> LogLine | Refusal:
     """Parse the value of one Kafka message. Never raises."""
     try:
         line = _decode_envelope(value or b"").log
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _refuse_envelope(value or b"")
     return parse_line(line)
 
 
 def parse_line(line: str) -> LogLine | Refusal:
     """Parse one line with its newline. Never raises."""
-    match = _match_usual_reading(line)
-    if match is None:
-        return _parse_rare_line(line)
-    stamp, elapsed_s, resistance, heart_rate, cadence, power = match.groups()
-    try:
-        at = _datetime_from_iso(stamp + "+00:00")
-    except ValueError:
-        return _BAD_STAMP
-    if elapsed_s is not None:
-        return RideLine(at, float(elapsed_s), int(resistance))
-    return TelemetryLine(at, int(heart_rate) or None, int(cadence), float(power))
-
-
-def _parse_rare_line(line: str) -> LogLine | Refusal:
     if line in _MARKERS:
         return _MARKER
     match = _match_stamped(line)
@@ -156,10 +171,10 @@ def _parse_rare_line(line: str) -> LogLine | Refusal:
         return RiderRequested(at)
     if body.startswith(_SYSTEM):
         return _parse_announcement(at, firmware, body.removeprefix(_SYSTEM))
-    return _parse_unusual_reading(at, body)
+    return _parse_reading(at, body)
 
 
-def _parse_unusual_reading(at: datetime, body: str) -> LogLine | Refusal:
+def _parse_reading(at: datetime, body: str) -> LogLine | Refusal:
     match = _match_reading(body)
     if match is None:
         return Refusal(RefusalReason.UNKNOWN_LINE, "a line of a kind nobody has seen")

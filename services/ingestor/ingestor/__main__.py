@@ -1,6 +1,7 @@
 """`python -m ingestor`: run the worker; `replay-dead-letters`: send what can be read by now."""
 
 import asyncio
+import gc
 import logging
 import sys
 from typing import Annotated
@@ -24,6 +25,9 @@ def run(context: typer.Context) -> None:
     settings = _read_settings()
     if context.invoked_subcommand is None:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        # A batch is tens of thousands of objects without cycles: look for garbage less often.
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 50)
         worker = faust.Worker(
             IngestorApp(settings),
             loglevel=settings.log_level,

@@ -1,5 +1,6 @@
 """SHELL: the Faust app: partitions come and go, batches flow, two pages tell how it is."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from ingestor.reading_days import ReadingDays, utc_today
 from ingestor.settings import IngestorSettings
 from ingestor.store import claim_partition
 from ingestor.topics import ensure_topics
-from ingestor.transport import BatchingTransport
+from ingestor.transport import FAUST_LOGGER, BatchingTransport
 
 _log = get_logger(__name__)
 
@@ -31,11 +32,14 @@ POOL_SIZE = 10
 class IngestorApp(faust.App):
     """A Faust app with the batching transport, and a worker for each of its partitions."""
 
+    logger = FAUST_LOGGER
+
     def __init__(self, settings: IngestorSettings) -> None:
         """Describe the app; it connects when it is started."""
         self.settings = settings
         self.client_options: Mapping[str, Any] = kafka.client_options(settings)
         self.workers: dict[int, PartitionWorker] = {}
+        self._lost_at: dict[int, float] = {}
         self.health = Health()
         self._pages: web.AppRunner | None = None
         self._outlets: Outlets | None = None
@@ -85,6 +89,9 @@ class IngestorApp(faust.App):
         for worker in self.workers.values():
             await worker.finish()
         self.workers.clear()
+        self._lost_at.clear()
+        # The raw topic may have grown.
+        await self._insist("broker", kafka.is_transient, self._prepare_topics)
         for number in sorted(
             tp.partition for tp in assigned if tp.topic == self.settings.raw_topic
         ):
@@ -106,6 +113,7 @@ class IngestorApp(faust.App):
         except PartitionLost as lost:
             _log.warning("partition lost; nothing of it was written", reason=str(lost))
             self.workers.pop(worker.claim.partition, None)
+            self._lost_at.setdefault(worker.claim.partition, time.monotonic())
 
     async def _watch_partitions(self) -> None:
         topic = self.settings.raw_topic
@@ -113,7 +121,23 @@ class IngestorApp(faust.App):
             for number, worker in list(self.workers.items()):
                 end_offset = self.consumer.highwater(TP(topic, number))
                 await self._unless_lost(worker, worker.watch(end_offset))
+            self._refuse_to_wait_for_ever()
             await self.sleep(WATCH_EVERY_S)
+
+    def _refuse_to_wait_for_ever(self) -> None:
+        """Who has lost a partition is soon told so by Kafka, unless the claim was lost otherwise.
+
+        Somebody may have emptied the database, or given two deployments one of them. A restart
+        claims the partition anew.
+        """
+        patience_s = 2 * self.conf.broker_session_timeout
+        overdue = [
+            number
+            for number, lost_at in self._lost_at.items()
+            if time.monotonic() - lost_at > patience_s
+        ]
+        if overdue:
+            raise RuntimeError(f"partitions {overdue} are ours by Kafka but not by PostgreSQL")
 
     async def _maintain_readings(self) -> None:
         while not self.should_stop:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from deloton.assembly import Assembled, Stream, end_silent_rides
-from deloton.log_lines import Refusal, RideLine, parse_message
+from deloton.log_lines import Refusal, RideLine, parse_messages
 
 
 class Record(Protocol):
@@ -76,15 +76,16 @@ class PartitionState:
         refused: list[RefusedRecord] = []
         replayed: list[Record] = []
         streams = self.streams
-        for record in records:
-            if record.headers and any(name == REPLAY_HEADER for name, _ in record.headers):
+        lines = parse_messages([record.value for record in records])
+        for record, line in zip(records, lines, strict=True):
+            if record.headers and _is_replayed(record):
                 replayed.append(record)
                 continue
-            line = parse_message(record.value)
             if type(line) is Refusal:
                 refused.append(RefusedRecord(record, line))
                 continue
-            stream = streams.get(record.key or b"") or self._stream(record.key or b"")
+            key = record.key or b""
+            stream = streams.get(key) or self._stream(key)
             stream.heard_at = now
             refusal = stream.accept(line, out)  # type: ignore[arg-type]
             if refusal is not None:
@@ -128,6 +129,10 @@ class PartitionState:
         if stream is None:
             stream = self.streams[key] = Stream(key)
         return stream
+
+
+def _is_replayed(record: Record) -> bool:
+    return any(name == REPLAY_HEADER for name, _ in record.headers)
 
 
 def _note_of(stream: Stream) -> StreamNote:

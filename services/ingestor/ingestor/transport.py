@@ -12,11 +12,14 @@ once a batch. What follows from that:
   remembers.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, cast
 
 import aiokafka
+from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.record.default_records import DefaultRecord
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from faust.types import TP, ConsumerMessage
 
@@ -25,6 +28,24 @@ POLL_S = 0.02
 # How long a broker holds back an answer while none of the partitions in question has a record.
 # A partition that had one when the question was asked has to wait that long for its next.
 FETCH_MAX_WAIT_MS = 100
+
+
+class LeanPartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """Hands on each record as it was unpacked, instead of copying it into a `ConsumerRecord`.
+
+    The copy is the dearest step of reading a topic, and the record has all that we use of it.
+    """
+
+    def _consumer_record(self, _: object, record: DefaultRecord) -> DefaultRecord:
+        return record
+
+
+# aiokafka's fetcher looks this class up by its name and offers no other way to replace it.
+fetcher.PartitionRecords = LeanPartitionRecords
+
+
+# Faust's services tell of their own doings under the module that defines their class.
+FAUST_LOGGER = logging.getLogger("faust")
 
 
 class BatchingApp(Protocol):
@@ -38,6 +59,8 @@ class BatchingApp(Protocol):
 
 class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
     """Makes the aiokafka consumer, with bounds that Faust has no settings for."""
+
+    logger = FAUST_LOGGER
 
     def _create_worker_consumer(self, _: object) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -63,6 +86,8 @@ class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
 class BatchingConsumer(faust_aiokafka.Consumer):
     """A Faust consumer whose every message is a batch of one partition."""
 
+    logger = FAUST_LOGGER
+
     def _new_consumer_thread(self) -> BatchingConsumerThread:
         return BatchingConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -83,7 +108,7 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             tp = TP(topic_partition.topic, topic_partition.partition)
             yield tp, self._to_message(tp, batch)
 
-    def _to_message(self, tp: TP, record: list[aiokafka.ConsumerRecord]) -> ConsumerMessage:
+    def _to_message(self, tp: TP, record: list[DefaultRecord]) -> ConsumerMessage:
         last = record[-1]
         return ConsumerMessage(
             tp.topic,
@@ -130,6 +155,8 @@ class BatchingConsumer(faust_aiokafka.Consumer):
 
 class PlainProducer(faust_aiokafka.Producer):
     """Faust's producer, which a worker always starts, logged in as our other clients are."""
+
+    logger = FAUST_LOGGER
 
     def _settings_auth(self) -> Mapping[str, Any]:
         return cast(BatchingApp, self.app).client_options
