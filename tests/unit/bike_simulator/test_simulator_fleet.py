@@ -64,22 +64,28 @@ def test_all_bikes_ride_within_two_minutes_back_to_back() -> None:
     assert len(keys) == 300
 
 
-def test_fifty_bikes_are_never_all_idle_by_day_and_quiet_by_night() -> None:
+def bikes_by_minute(hour: float, hours: float) -> list[int]:
     minutes: dict[int, set[bytes]] = defaultdict(set)
-    for message in simulate(fleet(24, hour=0, bikes=50)):
+    for message in simulate(fleet(hours, hour, bikes=50)):
         minutes[(message.at - MONDAY) // timedelta(minutes=1)].add(message.key)
-    by_day = [len(minutes[minute]) for minute in range(7 * 60, 21 * 60)]
-    by_night = [len(minutes[minute]) for minute in range(60, 4 * 60)]
-    evening = [len(minutes[minute]) for minute in range(18 * 60, 19 * 60)]
-    assert min(by_day) >= 1
-    assert sum(by_night) / len(by_night) < 3
-    assert sum(evening) / len(evening) > 12
+    return [len(minutes[minute]) for minute in range(round(hour * 60), round((hour + hours) * 60))]
+
+
+def test_fifty_bikes_are_never_all_idle_by_day_and_busiest_in_the_evening() -> None:
+    afternoon, evening = bikes_by_minute(hour=13, hours=2), bikes_by_minute(hour=18, hours=1)
+    assert min(afternoon[10:]) >= 2
+    assert sum(evening[10:]) / 50 > 14 > sum(afternoon[10:]) / 110
+
+
+def test_nights_are_quiet() -> None:
+    night = bikes_by_minute(hour=0, hours=4)
+    assert sum(night) / len(night) < 2
 
 
 def test_riders_come_back_on_other_bikes_and_never_ride_two_at_once() -> None:
     bikes_of: dict[int, set[str]] = defaultdict(set)
     riding: dict[bytes, int] = {}
-    for message in simulate(fleet(2, bikes=40, riders=60, back_to_back=True)):
+    for message in simulate(fleet(1, bikes=20, riders=30, back_to_back=True)):
         if payload := payload_of(message):
             riding.pop(message.key, None)
             assert payload["user_id"] not in riding.values()

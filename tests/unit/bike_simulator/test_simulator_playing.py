@@ -40,13 +40,13 @@ class RecordingOutlet:
 
 
 class RunningClock:
-    """A wall clock that goes on by 5 s whenever somebody looks."""
+    """A wall clock that goes on by 2 s whenever somebody looks."""
 
     def __init__(self, now: datetime) -> None:
         self.now_us = epoch_us(now)
 
     def __call__(self) -> int:
-        self.now_us += 5_000_000
+        self.now_us += 2_000_000
         return self.now_us
 
 
@@ -59,8 +59,8 @@ async def test_history_goes_on_live_without_a_break_in_any_ride() -> None:
     assert [message for _, message in outlet.got] == list(simulate(PLAN))
     assert player.is_live
     assert all(message.at_us <= now_us for now_us, message in outlet.got)
-    late_us = [now_us - m.at_us for now_us, m in outlet.got if m.at_us > switch_us + 5_000_000]
-    assert max(late_us) <= 10_000_000
+    late_us = [now_us - m.at_us for now_us, m in outlet.got if m.at_us > switch_us + 30_000_000]
+    assert max(late_us) <= 20_000_000
 
 
 async def test_stop_ends_the_play_and_closes() -> None:

@@ -9,7 +9,8 @@ import pytest
 from bike_simulator.riders import Population, user_payload
 
 TODAY = date(2026, 3, 2)
-PEOPLE = [Population(seed=7, size=2000, year=2026).rider(number) for number in range(2000)]
+POPULATION = Population(seed=7, size=2000, year=2026)
+PEOPLE = [POPULATION.rider(number) for number in range(POPULATION.size)]
 
 
 def test_the_same_seed_and_number_give_the_same_person() -> None:
