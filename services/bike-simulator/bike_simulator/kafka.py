@@ -55,6 +55,7 @@ class KafkaOutlet:
         self._create_partitions = create_partitions
         self._sleep = sleep
         self._producer: AIOKafkaProducer | None = None
+        self._away_since_s: float | None = None
         self._partition_of: Callable[[bytes], int] = partition_finder(1)
 
     async def open(self) -> None:
@@ -100,6 +101,8 @@ class KafkaOutlet:
             end += 1
         batch.close()
         acknowledged = await self._producer.send_batch(batch, self._topic, partition=partition)
+        # If a stop cancels this wait, nobody asks the future any more: that is no error.
+        acknowledged.add_done_callback(lambda future: future.cancelled() or future.exception())
         await acknowledged
         return end
 
@@ -157,22 +160,26 @@ class KafkaOutlet:
             waited_s += 1.0
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works, with growing pauses; what will not pass is raised."""
-        pause_s, away_since = FIRST_PAUSE_S, None
+        """Try until it works, with growing pauses; what will not pass is raised.
+
+        Partitions try side by side: the first to fail and the first to succeed speak for all.
+        """
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 answer = await attempt()
             except (KafkaError, OSError) as error:
                 if not is_passing(error):
                     raise
-                facts = {"error": str(error), "pause_s": round(pause_s, 1)}
-                log.warning("broker away, trying again", extra={"facts": facts})
-                away_since = away_since or time.monotonic()
+                if self._away_since_s is None:
+                    self._away_since_s = time.monotonic()
+                    log.warning("broker away", extra={"facts": {"error": str(error)}})
                 await self._sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
-                if away_since:
-                    away_s = round(time.monotonic() - away_since, 1)
+                if self._away_since_s is not None:
+                    away_s = round(time.monotonic() - self._away_since_s, 1)
+                    self._away_since_s = None
                     log.info("broker back", extra={"facts": {"away_s": away_s}})
                 return answer
 

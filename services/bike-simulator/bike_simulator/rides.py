@@ -70,8 +70,9 @@ def perform(order: RideOrder, firmwares: Sequence[str], odd_rider: float = 0.0) 
     tails[:OPENING_LINES] = range(OPENING_LINES)
 
     payload = user_payload(rider, order.bike_serial, day)
-    if odd_rider > (odd_rng := np.random.default_rng([*order.random_key, 2])).random():
-        payload = odd_payload(payload, odd_rng)
+    if odd_rider:
+        odd_rng = np.random.default_rng([*order.random_key, 2])
+        payload = odd_payload(payload, odd_rng) if odd_rng.random() < odd_rider else payload
     asked_us, answered_us = (order.start_us + int(at_us[place]) for place in (2, 3))
     opening = _opening(asked_us, answered_us, firmwares[order.firmware], payload)
     return RideMessages(at_us, heads, tails, opening)
