@@ -1,7 +1,7 @@
 """SHELL: the Faust app: partitions come and go, batches flow, two pages tell how it is."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any
 
 import faust
@@ -48,7 +48,18 @@ class IngestorApp(faust.App):
         self.agent(raw_lines, name="ingest", isolated_partitions=True)(self._ingest)
         self.task(self._watch_partitions)
         self.task(self._maintain_readings)
-        self.on_partitions_assigned.connect(self._take_over)  # type: ignore[arg-type]
+
+    async def take_over(self, assigned: Set[TP]) -> None:
+        """Claim the assigned partitions anew; Faust has let go of the former ones before."""
+        for worker in self.workers.values():
+            await worker.finish()
+        self.workers.clear()
+        self._lost_at.clear()
+        # The raw topic may have grown.
+        await self._insist("broker", kafka.is_transient, self._prepare_topics)
+        for tp in sorted(assigned):
+            self.workers[tp.partition] = await self._claim(tp.partition)
+        _log.info("partitions assigned", partitions=sorted(self.workers))
 
     def next_offsets(self) -> dict[TP, int]:
         """Where to go on in the partitions that have been taken over."""
@@ -80,23 +91,11 @@ class IngestorApp(faust.App):
 
     async def _ingest(self, stream: StreamT[bytes]) -> None:
         async for event in stream.events():
-            worker = self.workers.get(event.message.partition)
-            if worker is not None:
+            number = event.message.partition
+            # Of a partition that was lost nothing is written until it is assigned anew.
+            if number not in self._lost_at:
+                worker = self.workers[number]
                 await self._unless_lost(worker, worker.process(event.message.value))
-
-    async def _take_over(self, _: object, assigned: set[TP], **__: object) -> None:
-        """Claim the assigned partitions anew, after Faust has let go of the former ones."""
-        for worker in self.workers.values():
-            await worker.finish()
-        self.workers.clear()
-        self._lost_at.clear()
-        # The raw topic may have grown.
-        await self._insist("broker", kafka.is_transient, self._prepare_topics)
-        for number in sorted(
-            tp.partition for tp in assigned if tp.topic == self.settings.raw_topic
-        ):
-            self.workers[number] = await self._claim(number)
-        _log.info("partitions assigned", partitions=sorted(self.workers))
 
     async def _claim(self, number: int) -> PartitionWorker:
         outlets = self._require_outlets()

@@ -13,7 +13,7 @@ once a batch. What follows from that:
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from typing import Any, Protocol, cast
 
 import aiokafka
@@ -53,8 +53,11 @@ class BatchingApp(Protocol):
 
     client_options: Mapping[str, Any]
 
+    async def take_over(self, assigned: Set[TP]) -> None:
+        """Claim these partitions and no others; returns when each can go on."""
+
     def next_offsets(self) -> Mapping[TP, int]:
-        """The offset to go on with, for every partition that the app has taken over."""
+        """The offset to go on with, for every partition that has been taken over."""
 
 
 class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
@@ -87,9 +90,20 @@ class BatchingConsumer(faust_aiokafka.Consumer):
     """A Faust consumer whose every message is a batch of one partition."""
 
     logger = FAUST_LOGGER
+    # Where `perform_seek` has been: no other partition may be read.
+    _sought: frozenset[TP] = frozenset()
 
     def _new_consumer_thread(self) -> BatchingConsumerThread:
         return BatchingConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_partitions_assigned(self, assigned: Set[TP], generation_id: int = 0) -> None:
+        """Take the partitions over before Faust resumes its streams.
+
+        Faust's own signal comes too late: by then another of its tasks may already be seeking.
+        """
+        self._sought = frozenset()
+        await cast(BatchingApp, self.app).take_over(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Yield one message for each partition that is free and has records."""
@@ -106,6 +120,8 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             tp = TP(topic_partition.topic, topic_partition.partition)
+            if tp not in self._sought:
+                raise RuntimeError(f"{tp} is read from somewhere else than where it was left")
             yield tp, self._to_message(tp, batch)
 
     def _to_message(self, tp: TP, record: list[DefaultRecord]) -> ConsumerMessage:
@@ -128,17 +144,13 @@ class BatchingConsumer(faust_aiokafka.Consumer):
 
     async def perform_seek(self) -> None:
         """Go to where the app wants to go on in every partition."""
-        assigned = self.assignment()
-        positions = {
-            tp: at
-            for tp, at in cast(BatchingApp, self.app).next_offsets().items()
-            if tp in assigned
-        }
+        positions = cast(BatchingApp, self.app).next_offsets()
         if positions:
             await self.seek_wait(positions)
         for tp in positions:
             # Kafka's memory of the group may be ahead of PostgreSQL's, as after a restore.
             self._committed_offset[tp] = None
+        self._sought = frozenset(positions)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The records between two messages' offsets were part of the second."""
