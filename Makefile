@@ -12,7 +12,7 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-.PHONY: help setup demo test lint types format lock clean
+.PHONY: help setup demo test bench lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ demo: $(STAMP) ## Run everything here: database, broker, services, a simulated f
 
 test: $(STAMP) ## Run the whole test suite on embedded servers
 	$(PY) -m pytest $(ARGS)
+
+bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency
+	$(PY) -m benchmarks.ingest $(ARGS)
+	$(PY) -m benchmarks.bikes
+	$(PY) -m benchmarks.latency
+	$(PY) -m benchmarks.mutated_lines
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .

@@ -40,6 +40,8 @@ def make_services(settings: Settings) -> list[Service]:
         f"--seed={settings.seed}",
         f"--faults={settings.faults}",
         f"--dangerous-riders={settings.dangerous_riders}",
+        # Nights are quiet: some bikes never rest, so that there is always something to see.
+        "--round-the-clock=4",
         "--live",
         *(("--back-to-back",) if settings.back_to_back else ()),
     )

@@ -56,7 +56,8 @@ class FleetPlan:
 
     `until_at` (excluded) only ends the stream: it changes nothing before. Without it the
     stream is endless. `back_to_back` bikes stand still only for the 2 s between the last
-    reading of a ride and the [SYSTEM] line of the next; otherwise they follow a day's usage.
+    reading of a ride and the [SYSTEM] line of the next; otherwise they follow a day's usage, but
+    for the first `round_the_clock` bikes, which ride back to back all the same.
     `dangerous_riders` and `faint_riders` say how many rides under way, at any time, have a
     heart that races or nearly stops. ValueError for a plan that makes no sense.
     """
@@ -66,6 +67,7 @@ class FleetPlan:
     seed: int = 7
     until_at: datetime | None = None
     back_to_back: bool = False
+    round_the_clock: int = 0
     dangerous_riders: int = 0
     faint_riders: int = 0
     riders: int | None = None
@@ -84,10 +86,16 @@ class FleetPlan:
             raise ValueError("The fleet's end must come after its start.")
         if self.dangerous_riders < 0 or self.faint_riders < 0:
             raise ValueError("There cannot be fewer than no dangerous or faint riders.")
+        if self.round_the_clock < 0:
+            raise ValueError("There cannot be fewer than no bikes that ride round the clock.")
         if self.population < self.bikes:
             raise ValueError(f"{self.bikes} bikes need at least as many riders.")
         if not 1 <= len(self.firmwares) <= MOST_FIRMWARES:
             raise ValueError(f"A fleet has 1 to {MOST_FIRMWARES} firmware tags.")
+
+    def rides_back_to_back(self, bike: int) -> bool:
+        """Whether a bike, counted from 0, rides without pause."""
+        return self.back_to_back or bike < self.round_the_clock
 
     @property
     def population(self) -> int:
@@ -172,7 +180,7 @@ class _Fleet:
         plan, number = self._plan, self._rides_begun[bike]
         self._rides_begun[bike] += 1
         rng = np.random.default_rng([plan.seed, bike, number, 0])
-        seconds = self._seconds(rng, number)
+        seconds = self._seconds(rng, bike, number)
         condition = self._condition(start_us)
         if condition != "well":
             seconds = max(seconds, SHORTEST_EPISODE_RIDE_S)
@@ -192,7 +200,7 @@ class _Fleet:
         messages = with_faults(whole, order, plan.faults, plan.firmwares)
         self._underway.append(_Underway(bike, start_us, messages))
         last_us = start_us + int(whole.offsets_us[-1])
-        if plan.back_to_back:
+        if plan.rides_back_to_back(bike):
             return last_us + STEP_US
         return next_start_us(last_us, float(rng.exponential()), self._popularity[bike])
 
@@ -223,9 +231,9 @@ class _Fleet:
         keys = [self._keys[ride.bike] for ride, _ in pairs]
         return [keys[at] for at in place.tolist()]
 
-    def _seconds(self, rng: np.random.Generator, number: int) -> int:
+    def _seconds(self, rng: np.random.Generator, bike: int, number: int) -> int:
         """Back to back, the first ride is of any length, so that bikes fall out of step."""
-        if self._plan.back_to_back and number == 0:
+        if self._plan.rides_back_to_back(bike) and number == 0:
             return int(rng.integers(SHORTEST_RIDE_S, LONGEST_RIDE_S + 1))
         return ride_seconds(rng)
 
@@ -262,7 +270,7 @@ class _Fleet:
         return [
             (
                 begin_us + spread_us[bike]
-                if self._plan.back_to_back or soon[bike]
+                if self._plan.rides_back_to_back(bike) or soon[bike]
                 else next_start_us(begin_us, patience[bike], self._popularity[bike]),
                 bike,
             )

@@ -64,9 +64,9 @@ def test_all_bikes_ride_within_two_minutes_back_to_back() -> None:
     assert len(keys) == 300
 
 
-def bikes_by_minute(hour: float, hours: float) -> list[int]:
+def bikes_by_minute(hour: float, hours: float, **changes: Any) -> list[int]:  # noqa: ANN401
     minutes: dict[int, set[bytes]] = defaultdict(set)
-    for message in simulate(fleet(hours, hour, bikes=50)):
+    for message in simulate(fleet(hours, hour, bikes=50, **changes)):
         minutes[(message.at - MONDAY) // timedelta(minutes=1)].add(message.key)
     return [len(minutes[minute]) for minute in range(round(hour * 60), round((hour + hours) * 60))]
 
@@ -80,6 +80,10 @@ def test_fifty_bikes_are_never_all_idle_by_day_and_busiest_in_the_evening() -> N
 def test_nights_are_quiet() -> None:
     night = bikes_by_minute(hour=0, hours=4)
     assert sum(night) / len(night) < 2
+
+
+def test_bikes_round_the_clock_ride_through_the_night() -> None:
+    assert min(bikes_by_minute(hour=2, hours=1, round_the_clock=4)[1:]) >= 4
 
 
 def test_riders_come_back_on_other_bikes_and_never_ride_two_at_once() -> None:
