@@ -129,21 +129,21 @@ def parse_messages(values: Sequence[bytes | None]) -> list[LogLine | Refusal]:
         return [parse_message(value) for value in values]
     if len(found) != len(values):  # a message with a line break in it
         return [parse_message(value) for value in values]
-    return [
-        _usual_reading(groups) if groups[0] else parse_message(value)
-        for groups, value in zip(found, values, strict=True)
-    ]
-
-
-def _usual_reading(groups: tuple[str, ...]) -> LogLine | Refusal:
-    stamp, elapsed_s, resistance, heart_rate, cadence, power = groups
-    try:
-        at = _datetime_from_iso(stamp + "+00:00")
-    except ValueError:
-        return _BAD_STAMP
-    if elapsed_s:
-        return RideLine(at, float(elapsed_s), int(resistance))
-    return TelemetryLine(at, int(heart_rate) or None, int(cadence), float(power))
+    lines: list[LogLine | Refusal] = []
+    for groups, value in zip(found, values, strict=True):
+        stamp, elapsed_s, resistance, heart_rate, cadence, power = groups
+        try:
+            # A line of another kind has no stamp here, which is no time either.
+            at = _datetime_from_iso(stamp + "+00:00")
+        except ValueError:
+            lines.append(parse_message(value))
+            continue
+        lines.append(
+            RideLine(at, float(elapsed_s), int(resistance))
+            if elapsed_s
+            else TelemetryLine(at, int(heart_rate) or None, int(cadence), float(power))
+        )
+    return lines
 
 
 def parse_message(value: bytes | None) -> LogLine | Refusal:

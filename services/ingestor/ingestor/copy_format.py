@@ -6,7 +6,7 @@ value. A timestamptz is a count of microseconds since 2000-01-01 UTC.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from struct import Struct
 
 from deloton.assembly import Reading
@@ -24,7 +24,6 @@ READING_COLUMNS = (
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 # h: the number of fields; then for each field its length (i) and, unless NULL, its value.
 _pack_full = Struct(">hiqiqidihihihid").pack
@@ -46,7 +45,8 @@ def encode_readings(readings: Iterable[Reading]) -> bytes:
 
 
 def _encode_reading(reading: Reading) -> bytes:
-    at = (reading.at - _EPOCH) // _MICROSECOND
+    since = reading.at - _EPOCH
+    at = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     ride_id = reading.ride.ride_id
     elapsed_s, power_watts = reading.elapsed_s, reading.power_watts
     if elapsed_s is None or power_watts is None:
