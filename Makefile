@@ -12,10 +12,10 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-.PHONY: help setup demo test bench lint types format lock clean
+.PHONY: help setup demo test test-kafka bench lint types format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv with everything in it, from the hash-locked requirements
 
@@ -28,6 +28,10 @@ demo: $(STAMP) ## Run everything here: database, broker, services, a simulated f
 
 test: $(STAMP) ## Run the whole test suite on embedded servers
 	$(PY) -m pytest $(ARGS)
+
+test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a real Apache Kafka
+	@tests/kafka/fetch-jars
+	$(PY) -m pytest --broker=kafka $(ARGS)
 
 bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency
 	$(PY) -m benchmarks.ingest $(ARGS)

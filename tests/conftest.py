@@ -2,6 +2,9 @@
 
 Tests share the servers but nothing in them: each gets its own database and makes its
 own topics. Both servers die with the test run, even when that is killed.
+
+`pytest --broker=kafka` (`make test-kafka`) runs every test that asks for `broker` against a
+real Apache Kafka instead, and those marked `kafka`, which need one.
 """
 
 import uuid
@@ -12,9 +15,51 @@ import pytest
 from deloton.migrate import migrate
 from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
+from demo.errors import ProgramMissing
 from demo.guardian import Guardian
+from tests.kafka.apache_kafka import ApacheKafka, require_jars
 
 MIGRATED_TEMPLATE = "migrated_template"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--broker`: which broker the tests meet."""
+    parser.addoption(
+        "--broker",
+        choices=["embedded", "kafka"],
+        default="embedded",
+        help="kafka: run the broker-facing tests, on a real Apache Kafka",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the marker; refuse a run that could only fail."""
+    config.addinivalue_line("markers", "kafka: needs a real Apache Kafka (make test-kafka)")
+    if runs_on_kafka(config):
+        try:
+            require_jars()
+        except ProgramMissing as missing:
+            raise pytest.UsageError(str(missing)) from None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests of this run: those that meet a broker, or those that need no Kafka."""
+    chosen = [item for item in items if belongs(item, runs_on_kafka(config))]
+    if left_out := [item for item in items if item not in set(chosen)]:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = chosen
+
+
+def belongs(item: pytest.Item, on_kafka: bool) -> bool:
+    """Say whether a test belongs to the run on Apache Kafka, or to the other one."""
+    needs_kafka = item.get_closest_marker("kafka") is not None
+    meets_broker = "broker" in getattr(item, "fixturenames", ())
+    return needs_kafka or meets_broker if on_kafka else not needs_kafka
+
+
+def runs_on_kafka(config: pytest.Config) -> bool:
+    """Say whether this run meets Apache Kafka."""
+    return bool(config.getoption("--broker") == "kafka")
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +77,12 @@ def postgres(guardian: Guardian) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def broker(guardian: Guardian) -> Iterator[EmbeddedBroker]:
-    """The Kafka-protocol broker of this run."""
-    with EmbeddedBroker(guardian) as server:
+def broker(
+    guardian: Guardian, pytestconfig: pytest.Config
+) -> Iterator[EmbeddedBroker | ApacheKafka]:
+    """The broker of this run, which `--broker` chooses."""
+    server = ApacheKafka(guardian) if runs_on_kafka(pytestconfig) else EmbeddedBroker(guardian)
+    with server:
         yield server
 
 
@@ -62,7 +110,7 @@ def database_url(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator
 
 
 @pytest.fixture
-def make_topic(broker: EmbeddedBroker) -> Callable[..., Awaitable[str]]:
+def make_topic(broker: EmbeddedBroker | ApacheKafka) -> Callable[..., Awaitable[str]]:
     """Create a topic of the test's own: `await make_topic()`, `await make_topic(partitions=4)`."""
 
     async def make(name: str = "topic", partitions: int = 1) -> str:
