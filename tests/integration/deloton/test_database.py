@@ -1,0 +1,51 @@
+"""Connections are in UTC, bear their user's name, and say whether what went wrong will pass."""
+
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from deloton.database import connect_pool, is_transient
+from demo.embedded_postgres import EmbeddedPostgres
+from demo.guardian import Guardian
+
+
+async def test_connections_are_in_utc_and_bear_a_name(database_url: str) -> None:
+    async with await connect_pool(database_url, size=1, application="tester") as pool:
+        assert await pool.fetchval("SHOW timezone") == "UTC"
+        assert await pool.fetchval("SHOW application_name") == "tester"
+        midnight = await pool.fetchval("SELECT '2026-03-02'::timestamptz")
+    assert midnight == datetime(2026, 3, 2, tzinfo=UTC)
+
+
+async def test_a_pool_can_be_made_while_the_server_is_away() -> None:
+    pool = await connect_pool("postgresql://ada@127.0.0.1:1/nowhere", size=1, application="tester")
+    with pytest.raises(OSError, match=r"refused|connect") as caught:
+        await pool.fetchval("SELECT 1")
+    assert is_transient(caught.value)
+    await pool.close()
+
+
+@pytest.mark.parametrize("crash", [True, False])
+async def test_a_server_that_goes_and_comes_back_passes_by_itself(
+    guardian: Guardian, crash: bool
+) -> None:
+    with EmbeddedPostgres(guardian) as server:
+        async with await connect_pool(server.url, size=2, application="tester") as pool:
+            connection = await pool.acquire()
+            server.kill() if crash else server.stop()
+            for query in (connection.fetchval, connection.fetchval, pool.fetchval):
+                with pytest.raises(Exception, match=r".") as caught:
+                    await query("SELECT 1")
+                assert is_transient(caught.value), repr(caught.value)
+            await pool.release(connection)
+            server.start()
+            assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_statement_in_the_wrong_place_does_not_pass(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await connection.execute("SELECT * FROM nothing")
+    assert not is_transient(caught.value)
+    await connection.close()

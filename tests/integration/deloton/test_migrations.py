@@ -1,0 +1,116 @@
+"""Migrations build exactly what `deloton.tables` states, and may be run by anyone at any time."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from deloton.database import sqlalchemy_url
+from deloton.migrate import main, migrate
+from deloton.tables import metadata
+from demo.processes import inherit_environment
+
+
+async def differences(url: str) -> list[object]:
+    """What Alembic would change to make the database what `tables.py` states."""
+
+    def is_stated(_: object, name: str | None, kind: str, *__: object) -> bool:
+        return not (kind == "table" and (name or "").startswith("readings_"))
+
+    def compare(connection: Connection) -> list[object]:
+        options = {"compare_type": True, "include_object": is_stated}
+        found: list[object] = compare_metadata(
+            MigrationContext.configure(connection, opts=options), metadata
+        )
+        return found
+
+    engine = create_async_engine(sqlalchemy_url(url))
+    async with engine.connect() as connection:
+        found = await connection.run_sync(compare)
+    await engine.dispose()
+    return found
+
+
+async def test_migrations_build_what_the_tables_state(database_url: str) -> None:
+    assert await differences(database_url) == []
+
+
+async def test_every_table_and_nearly_every_column_is_explained(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    unexplained = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+        "AND relkind IN ('r', 'p') AND relname NOT IN ('alembic_version', 'readings_default') "
+        "AND obj_description(oid) IS NULL"
+    )
+    await connection.close()
+    assert unexplained == []
+
+
+def test_migrating_again_does_nothing(database_url: str) -> None:
+    migrate(database_url)
+    assert asyncio.run(differences(database_url)) == []
+
+
+def test_two_who_migrate_at_once_do_not_disturb_each_other(empty_database_url: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(migrate, empty_database_url) for _ in range(4)]:
+            done.result(timeout=30)
+    assert asyncio.run(differences(empty_database_url)) == []
+
+
+@pytest.mark.parametrize("options", ["?sslmode=prefer", "?application_name=migrate"])
+def test_options_in_the_address_are_taken_as_the_services_take_them(
+    empty_database_url: str, options: str
+) -> None:
+    async def connect() -> None:
+        connection = await asyncpg.connect(empty_database_url + options)
+        await connection.close()
+
+    asyncio.run(connect())
+    migrate(empty_database_url + options)
+    assert asyncio.run(differences(empty_database_url)) == []
+
+
+def test_the_command_migrates_and_says_so(empty_database_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deloton.migrate"],
+        env=inherit_environment(DATABASE_URL=empty_database_url),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert json.loads(done.stderr.splitlines()[-1])["event"] == "schema is up to date"
+    assert asyncio.run(differences(empty_database_url)) == []
+
+
+def test_the_command_without_an_address_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(SystemExit, match="DATABASE_URL: Field required"):
+        main()
+
+
+def test_a_database_that_is_away_is_told_without_the_password() -> None:
+    with pytest.raises(OSError, match=r"refused|connect") as caught:
+        migrate("postgresql://ada:hunter2@127.0.0.1:1/nowhere")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_ride_has_an_end_and_a_reason_or_neither(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("INSERT INTO bikes VALUES ('SN1')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(
+            "INSERT INTO rides (bike_serial, started_at, ended_at) VALUES ('SN1', now(), now())"
+        )
+    await connection.close()
