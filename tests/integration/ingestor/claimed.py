@@ -1,0 +1,73 @@
+"""A partition that is claimed and stored, batch by batch, without Kafka."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from deloton.assembly import Assembled
+from deloton.log_lines import LogLine
+from deloton.testing import BIKE, FakeRecord, records_of
+from ingestor import store
+from ingestor.partition_state import Batch
+
+TOPIC = "deloton"
+
+
+class ClaimedPartition:
+    """What a worker holds of a partition; `take` brings lines to their rows."""
+
+    def __init__(self, pool: asyncpg.Pool, claimed: store.ClaimedPartition) -> None:
+        self.pool = pool
+        self.claim = claimed.claim
+        self.state = claimed.state
+        self.next_offset = claimed.next_offset
+
+    @classmethod
+    async def of(cls, pool: asyncpg.Pool, partition: int = 0) -> "ClaimedPartition":
+        """Claim a partition as a worker does that it is assigned to."""
+        return cls(pool, await store.claim_partition(pool, TOPIC, partition))
+
+    def assemble(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
+        """What the next lines come to; nothing is stored."""
+        return self.assemble_records(records_of(lines, first_offset=self.next_offset, key=key))
+
+    def assemble_records(self, records: Sequence[FakeRecord]) -> Batch:
+        return self.state.assemble(records, now=0.0)
+
+    async def take(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
+        """Store the next lines as one batch."""
+        batch = self.assemble(lines, key)
+        await self.store(batch.assembled, batch.next_offset)
+        return batch
+
+    async def store(self, assembled: Assembled, next_offset: int) -> None:
+        """Both transactions of a batch."""
+        if assembled.started:
+            await store.store_rides(self.pool, self.claim, assembled.started)
+        await self.commit(assembled, next_offset)
+
+    async def commit(self, assembled: Assembled, next_offset: int) -> None:
+        """The second transaction alone."""
+        offsets = self.next_offset, next_offset
+        notes = self.state.notes()
+        await store.commit_batch(self.pool, self.claim, offsets, assembled, notes)
+        self.next_offset = next_offset
+
+
+async def rows(pool: asyncpg.Pool, query: str, *arguments: object) -> list[dict[str, Any]]:
+    """The rows of a query as dictionaries."""
+    return [dict(row) for row in await pool.fetch(query, *arguments)]
+
+
+async def everything(pool: asyncpg.Pool) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables that a batch writes."""
+    queries = {
+        "riders": "SELECT * FROM riders ORDER BY rider_id",
+        "bikes": "SELECT * FROM bikes ORDER BY serial",
+        "rides": "SELECT * FROM rides ORDER BY ride_id",
+        "readings": "SELECT * FROM readings ORDER BY ride_id, at",
+        "streams": "SELECT * FROM ingest_streams ORDER BY stream_key",
+        "offsets": "SELECT topic, partition, next_offset, waiting FROM ingest_offsets",
+    }
+    return {name: await rows(pool, query) for name, query in queries.items()}
