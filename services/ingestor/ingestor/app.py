@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Set
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiohttp import web
@@ -20,7 +20,7 @@ from ingestor.reading_days import ReadingDays, utc_today
 from ingestor.settings import IngestorSettings
 from ingestor.store import claim_partition
 from ingestor.topics import ensure_topics
-from ingestor.transport import FAUST_LOGGER, BatchingTransport
+from ingestor.transport import FAUST_LOGGER, BatchingConsumer, BatchingTransport
 
 _log = get_logger(__name__)
 
@@ -118,7 +118,7 @@ class IngestorApp(faust.App):
         topic = self.settings.raw_topic
         while not self.should_stop:
             for number, worker in list(self.workers.items()):
-                end_offset = self.consumer.highwater(TP(topic, number))
+                end_offset = cast(BatchingConsumer, self.consumer).end_offset(TP(topic, number))
                 await self._unless_lost(worker, worker.watch(end_offset))
             self._refuse_to_wait_for_ever()
             await self.sleep(WATCH_EVERY_S)

@@ -22,6 +22,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecord
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from faust.types import TP, ConsumerMessage
 
@@ -74,11 +75,13 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]
 class WholeBatchesResult(fetcher.FetchResult):  # type: ignore[misc]
     """Hands on what was fetched of a partition, a batch or what fits of it at a time."""
 
+    _partition_records: WholeBatches | None
+
     def getall(self, max_records: int) -> list[DefaultRecord]:
         """Take up to `max_records`; the next call goes on where this one ended."""
-        if not self.check_assignment(self._topic_partition) or not self.has_more():
+        fetched = self._partition_records
+        if fetched is None or not self.check_assignment(self._topic_partition):
             return []
-        fetched: WholeBatches = self._partition_records
         taken: list[DefaultRecord] = []
         while fetched.has_more() and len(taken) < max_records:
             taken += fetched.take(max_records - len(taken))
@@ -204,6 +207,15 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             # Kafka's memory of the group may be ahead of PostgreSQL's, as after a restore.
             self._committed_offset[tp] = None
         self._sought = frozenset(positions)
+
+    def end_offset(self, tp: TP) -> int | None:
+        """Where a partition ends, as far as the last answer told; None where none has."""
+        try:
+            end: int | None = self.highwater(tp)
+        except (AssertionError, AttributeError, ConsumerNotStarted):
+            # What aiokafka makes of a partition that is not, or no longer, ours to ask about.
+            return None
+        return end
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The records between two messages' offsets were part of the second."""
