@@ -91,9 +91,13 @@ class WholeBatchesResult(fetcher.FetchResult):  # type: ignore[misc]
         return taken
 
 
-# aiokafka's fetcher looks these up by name and offers no other way to replace them.
-fetcher.PartitionRecords = WholeBatches
-fetcher.FetchResult = WholeBatchesResult
+def unpack_whole_batches() -> None:
+    """Let the consumers of this process fetch whole batches; `getone` does not work with them.
+
+    aiokafka's fetcher looks its classes up by name and offers no other way to replace them.
+    """
+    fetcher.PartitionRecords = WholeBatches
+    fetcher.FetchResult = WholeBatchesResult
 
 
 # Faust's services tell of their own doings under the module that defines their class.
@@ -118,6 +122,7 @@ class BatchingConsumerThread(faust_aiokafka.AIOKafkaConsumerThread):
     logger = FAUST_LOGGER
 
     def _create_worker_consumer(self, _: object) -> aiokafka.AIOKafkaConsumer:
+        unpack_whole_batches()
         conf = self.app.conf
         return aiokafka.AIOKafkaConsumer(
             **cast(BatchingApp, self.app).client_options,
