@@ -200,22 +200,24 @@ def a_system_message(payload: object, *, at_s: float = 0.0) -> bytes:
 
 def a_message_of(line: LogLine) -> bytes:
     """The message that is parsed into this line."""
+    if isinstance(line, Marker):
+        return a_message(MARKER_TEXTS[1])
+    return a_message(f"{stamp(line.at)} {FIRMWARE}: {_text_of(line)}\n")
+
+
+def _text_of(line: RiderRequested | RideAnnounced | RideLine | TelemetryLine) -> str:
     match line:
-        case Marker():
-            return a_message(MARKER_TEXTS[1])
         case RiderRequested():
-            text = "Getting user data from server.."
+            return "Getting user data from server.."
         case RideAnnounced():
-            payload = json.dumps(payload_of(line), separators=(",", ":"))
-            text = f"[SYSTEM] data = {payload}"
+            return f"[SYSTEM] data = {json.dumps(payload_of(line), separators=(',', ':'))}"
         case RideLine():
-            text = f"[INFO]: Ride - duration = {line.elapsed_s}; resistance = {line.resistance}"
+            return f"[INFO]: Ride - duration = {line.elapsed_s}; resistance = {line.resistance}"
         case TelemetryLine():
-            text = (
+            return (
                 f"[INFO]: Telemetry - hrt = {line.heart_rate_bpm or 0}; rpm = {line.cadence_rpm}; "
                 f"power = {line.power_watts}"
             )
-    return a_message(f"{stamp(line.at)} {FIRMWARE}: {text}\n")
 
 
 def payload_of(line: RideAnnounced) -> dict[str, object]:

@@ -60,7 +60,7 @@ async def test_a_batch_is_stored_whole(pool: asyncpg.Pool) -> None:
 async def test_every_field_of_a_reading_and_of_a_rider_is_stored(pool: asyncpg.Pool) -> None:
     partition = await ClaimedPartition.of(pool)
     rider = a_rider(gender=Gender.OTHER, last_name="O'Brien-Smith; DROP")
-    lines = [
+    lines: list[LogLine] = [
         an_announcement(rider=rider),
         a_ride_line(1, resistance=151),
         a_telemetry_line(1.5, heart_rate_bpm=126, cadence_rpm=38, power_watts=8.962429663),
@@ -485,7 +485,8 @@ async def test_a_line_that_is_hard_to_store_is_refused_or_stored(
     pool: asyncpg.Pool, odd: list[bytes]
 ) -> None:
     partition = await ClaimedPartition.of(pool)
-    lines = [an_announcement(rider=a_rider()), a_telemetry_line(1.5, power_watts=0.0)]
+    lines: list[LogLine] = [an_announcement(rider=a_rider())]
+    lines += [a_telemetry_line(1.5, power_watts=0.0)]
     values = [record.value for record in records_of(lines)]
     following = [record.value for record in records_of([*a_whole_ride(2, began_s=600), Marker()])]
     records = [

@@ -1,0 +1,279 @@
+"""The running worker as a process: its pages, its ends, and what it survives."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from deloton.log_lines import LogLine, Marker
+from deloton.migrate import migrate
+from deloton.testing import (
+    a_message_of,
+    a_ride_line,
+    a_rider,
+    a_second,
+    a_telemetry_line,
+    a_whole_ride,
+    an_announcement,
+    records_of,
+    seconds_of_a_ride,
+)
+from demo.embedded_broker import EmbeddedBroker
+from demo.embedded_postgres import EmbeddedPostgres
+from demo.guardian import Guardian
+from demo.ports import free_port
+from demo.processes import Program, inherit_environment
+from ingestor.settings import IngestorSettings
+from tests.conftest import unique
+from tests.integration.ingestor.topics_read import read_topic, send, settings_for
+
+
+class Worker:
+    """An ingestor's process and where to ask it."""
+
+    def __init__(self, guardian: Guardian, settings: IngestorSettings, folder: Path) -> None:
+        self.port = free_port()
+        self.settings = settings
+        self.environment = inherit_environment(
+            DATABASE_URL=settings.database_url.get_secret_value(),
+            KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers,
+            RAW_TOPIC=settings.raw_topic,
+            HEART_RATES_TOPIC=settings.heart_rates_topic,
+            RIDE_EVENTS_TOPIC=settings.ride_events_topic,
+            DEAD_LETTERS_TOPIC=settings.dead_letters_topic,
+            CONSUMER_GROUP=settings.raw_topic,
+            METRICS_PORT=str(self.port),
+            SESSION_TIMEOUT_S="1.5",
+        )
+        command = [sys.executable, "-m", "ingestor"]
+        log_file = folder / "ingestor.log"
+        self.program = Program(
+            guardian, "ingestor", command, log_file, environment=self.environment
+        )
+
+    async def page(self, path: str) -> tuple[int, str]:
+        """A page's status and text."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
+        ):
+            return answer.status, await answer.text()
+
+    async def health(self) -> dict[str, Any]:
+        """The health page."""
+        report: dict[str, Any] = json.loads((await self.page("/health"))[1])
+        return report
+
+    def command(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the ingestor's commands to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "ingestor", *arguments],
+            env=self.environment | changes,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+async def eventually(
+    what: Callable[[], Awaitable[object]], wanted: object, within_s: float = 20.0
+) -> None:
+    """Wait until something is as it should be."""
+    deadline = time.monotonic() + within_s
+    found: object = None
+    while time.monotonic() < deadline:
+        try:
+            found = await what()
+        except (OSError, aiohttp.ClientError, asyncpg.PostgresError) as error:
+            found = error
+        if found == wanted:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{found!r} is not {wanted!r}")
+
+
+@pytest.fixture(scope="module")
+def own_postgres(guardian: Guardian) -> Iterator[EmbeddedPostgres]:
+    """A server that a test may kill."""
+    with EmbeddedPostgres(guardian) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(
+    broker: EmbeddedBroker,
+    guardian: Guardian,
+    own_postgres: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Worker]:
+    """A worker that runs, with a database and topics of its own; each test has its own bike."""
+    url = own_postgres.create_database("deloton")
+    migrate(url)
+    settings = settings_for(broker, unique("worker"), url)
+    asyncio.run(broker.create_topic(settings.raw_topic, 2))
+    worker = Worker(guardian, settings, tmp_path_factory.mktemp("worker"))
+    worker.program.start()
+    yield worker
+    worker.program.stop()
+
+
+class Bike:
+    """A bike whose lines go to partition 1, and what is stored of its rides."""
+
+    def __init__(self, broker: EmbeddedBroker, worker: Worker, serial: str) -> None:
+        self.broker = broker
+        self.settings = worker.settings
+        self.serial = serial
+
+    async def ride(self, *lines: LogLine) -> None:
+        """Send these lines."""
+        values = [(self.serial.encode(), record.value) for record in records_of(lines)]
+        await send(self.broker, self.settings.raw_topic, values, partition=1)
+
+    async def rides(self, columns: str) -> list[tuple[Any, ...]]:
+        """Some columns of its rides."""
+        connection = await asyncpg.connect(self.settings.database_url.get_secret_value())
+        try:
+            query = f"SELECT {columns} FROM rides WHERE bike_serial = $1 ORDER BY started_at"
+            return [tuple(row) for row in await connection.fetch(query, self.serial)]
+        finally:
+            await connection.close()
+
+    async def died(self, line: LogLine) -> None:
+        """Let a line lie among the dead letters, as if an older parser had refused it."""
+        message = [(self.serial.encode(), a_message_of(line))]
+        topic = self.settings.raw_topic.encode()
+        headers = [("topic", topic), ("partition", b"1"), ("offset", b"5"), ("reason", b"old")]
+        await send(self.broker, self.settings.dead_letters_topic, message, 1, headers)
+
+
+READINGS = "(SELECT count(*) FROM readings WHERE readings.ride_id = rides.ride_id)"
+
+
+async def test_a_worker_that_has_its_partitions_is_healthy(worker: Worker) -> None:
+    expected = {"healthy": True, "assigned_partitions": [0, 1], "failing_for_s": {}}
+    await eventually(worker.health, expected)
+    assert (await worker.page("/health"))[0] == 200
+
+
+async def test_rubbish_becomes_dead_letters_and_the_rest_goes_on(
+    broker: EmbeddedBroker, worker: Worker
+) -> None:
+    bike = Bike(broker, worker, "SN1")
+    rubbish = [(b"SN1", b"\xff"), (None, b"{}"), (b"SN1", None)]
+    await send(broker, worker.settings.raw_topic, rubbish, partition=1)
+    await bike.ride(*a_whole_ride(3, bike_serial="SN1"))
+    await eventually(lambda: bike.rides(READINGS), [(3,)])
+    letters = await read_topic(broker, worker.settings.dead_letters_topic, 1)
+    assert [(letter.key, letter.value) for letter in letters] == rubbish
+    reasons = [dict(letter.headers)["reason"] for letter in letters]
+    assert reasons == [b"not_utf8", b"no_log", b"not_json"]
+
+
+async def test_metrics_tell_what_was_read_refused_and_stored(worker: Worker) -> None:
+    async def told() -> set[str]:
+        return set((await worker.page("/metrics"))[1].splitlines()) & expected
+
+    expected = {
+        'ingestor_lines_total{partition="1"} 13.0',
+        'ingestor_dead_letters_total{reason="not_utf8"} 1.0',
+        "ingestor_readings_total 3.0",
+        "ingestor_heart_rates_total 3.0",
+        'ingestor_lag{partition="1"} 0.0',
+        'ingestor_open_rides{partition="1"} 1.0',
+        'ingestor_seconds_behind{partition="1"} 0.0',
+    }
+    await eventually(told, expected, within_s=5)
+
+
+async def test_a_database_that_goes_and_comes_back_costs_nothing(
+    broker: EmbeddedBroker, own_postgres: EmbeddedPostgres, worker: Worker
+) -> None:
+    async def failing() -> list[str]:
+        return list((await worker.health())["failing_for_s"])
+
+    bike = Bike(broker, worker, "SN2")
+    await bike.ride(*a_whole_ride(3, bike_serial="SN2"))
+    await eventually(lambda: bike.rides(READINGS), [(3,)])
+    own_postgres.kill()
+    await bike.ride(*seconds_of_a_ride(4, 6), Marker())
+    await eventually(failing, ["database"])
+    own_postgres.start()
+    await eventually(lambda: bike.rides("reading_count"), [(6,)])
+    await eventually(failing, [])
+    assert worker.program.running
+
+
+async def test_dead_letters_that_can_be_read_come_back_and_make_their_ride_whole(
+    broker: EmbeddedBroker, worker: Worker
+) -> None:
+    bike = Bike(broker, worker, "SN3")
+    await bike.ride(*a_second(1), a_ride_line(2), *a_second(3), Marker())
+    bike.serial = "unknown:SN3"
+    await eventually(lambda: bike.rides("reading_count, total_power_watts"), [(3, 200)])
+    bike.serial = "SN3"
+    await bike.died(a_telemetry_line(2.5))
+    await bike.died(an_announcement(rider=a_rider(), bike_serial="SN3"))
+    counted = await asyncio.to_thread(worker.command, "replay-dead-letters", "--dry-run")
+    assert "2 would be sent again, 3 still unreadable" in counted.stdout
+    for _ in range(2):
+        sent = await asyncio.to_thread(worker.command, "replay-dead-letters", "--reason", "old")
+        assert "2 dead letters read, 2 sent again, 0 still unreadable" in sent.stdout
+    bike.serial = "unknown:SN3"
+    wanted = [(7001, 3, 300)]
+    await eventually(lambda: bike.rides("rider_id, reading_count, total_power_watts"), wanted)
+    assert await bike.rides(READINGS) == [(3,)]
+    assert worker.program.running
+
+
+async def test_a_worker_that_is_told_to_stop_leaves_its_rides_to_its_successor(
+    broker: EmbeddedBroker, worker: Worker
+) -> None:
+    bike = Bike(broker, worker, "SN4")
+    await bike.ride(*a_whole_ride(3, bike_serial="SN4"), a_ride_line(4))
+    await eventually(lambda: bike.rides(READINGS), [(3,)])
+    worker.program.signal(signal.SIGTERM)
+    assert await asyncio.wait_for(worker.program.wait(), timeout=15) == 0
+    worker.program.start()
+    await bike.ride(a_telemetry_line(4.5), *a_second(5), Marker())
+    await eventually(lambda: bike.rides("reading_count, duration_s"), [(5, 5)])
+
+
+def test_a_worker_without_settings_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
+    environment = inherit_environment()
+    for name in ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-m", "ingestor"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "DATABASE_URL" in line
+    assert "KAFKA_BOOTSTRAP_SERVERS" in line
+
+
+def test_a_port_that_is_taken_is_named_and_ends_the_worker(worker: Worker) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = worker.command(METRICS_PORT=str(port))
+    assert done.returncode != 0
+    assert str(port) in done.stderr
+    assert "Traceback" not in done.stderr
