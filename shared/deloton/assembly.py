@@ -6,8 +6,8 @@ from that order alone, and no line says that a ride ended. The rules, line by li
 A *Ride* line (seconds since the ride began, resistance) waits for its *Telemetry* line:
 
 - Telemetry within a second after it: the two are one reading, at the Telemetry line's stamp.
-- Anything else first: the Ride line is a reading of its own, at its own stamp, and what the
-  missing half would have told is None. The same Ride line again is a repeat.
+- Anything else first, but for repeats: the Ride line is a reading of its own, at its own stamp,
+  and what the missing half would have told is None.
 
 A Ride line belongs to the ride of its stream, which is resumed if it was held to be over, where
 
@@ -34,6 +34,7 @@ Repeating a series of lines from the same state gives the same rides and reading
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from msgspec import Struct, field
 
@@ -51,6 +52,8 @@ SILENCE = timedelta(seconds=30)
 PAIR_WINDOW = timedelta(seconds=1)
 COUNTS_ON_S = 5.0
 SAME_BEGINNING = timedelta(seconds=2)
+# In bytes: keys and the serials made of them stand in indexes, which hold about 2,700.
+LONGEST_KEY = 255
 # A step between two stamps of a ride from which on the clock must have been set.
 CLOCK_JUMP = timedelta(hours=1)
 
@@ -113,13 +116,13 @@ class Ride(Struct, eq=False, kw_only=True):
             return True
         return step_s > 0 and self._began_with(line)
 
-    def has_heard(self, line: RideLine) -> bool:
-        """Whether a Ride line tells of a second of this ride that is past."""
-        return line.elapsed_s <= self.elapsed_s and self._began_with(line)
+    def has_heard(self, line: RideLine, elapsed_s: float) -> bool:
+        """Whether a Ride line tells of a second of this ride up to the one at `elapsed_s`."""
+        return line.elapsed_s <= elapsed_s and self._began_with(line)
 
     def _began_with(self, line: RideLine) -> bool:
-        beginning = self.counted_at - timedelta(seconds=self.elapsed_s)
-        return abs(line.at - timedelta(seconds=line.elapsed_s) - beginning) <= SAME_BEGINNING
+        beginning = _count_back(self.counted_at, self.elapsed_s)
+        return abs(_count_back(line.at, line.elapsed_s) - beginning) <= SAME_BEGINNING
 
     def note_clock_jump(self, at: datetime) -> None:
         """Remember that readings on both sides of a jump to `at` belong to the ride."""
@@ -171,7 +174,7 @@ class Assembled(Struct, eq=False):
 
     changes: list[Started | Ended | Resumed] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
-    settled: dict[int, Ride] = field(default_factory=dict)
+    settled: dict[tuple[str, datetime], Ride] = field(default_factory=dict)
     moved: dict[bytes, "Stream"] = field(default_factory=dict)
     repeats: int = 0
 
@@ -180,9 +183,14 @@ class Assembled(Struct, eq=False):
         """The rides that began."""
         return [change for change in self.changes if type(change) is Started]
 
+    def begin(self, started: Started) -> None:
+        """Note that a ride began; where it is told again, it is in progress again."""
+        self.changes.append(started)
+        self.settled.pop((started.ride.bike_serial, started.ride.started_at), None)
+
     def settle(self, ride: Ride) -> None:
         """Note that the end of a ride is to be stored anew."""
-        self.settled[id(ride)] = ride
+        self.settled[ride.bike_serial, ride.started_at] = ride
 
 
 class Stream:
@@ -191,8 +199,8 @@ class Stream:
     __slots__ = ("bike_serial", "heard_at", "key", "ride", "waiting")
 
     def __init__(self, key: bytes, bike_serial: str | None = None) -> None:
-        self.key = key
-        self.bike_serial = bike_serial or unknown_bike(key)
+        self.key = stream_key(key)
+        self.bike_serial = bike_serial or unknown_bike(self.key)
         self.ride: Ride | None = None
         self.waiting: RideLine | None = None
         self.heard_at = 0.0
@@ -216,17 +224,17 @@ class Stream:
             self._end_ride(EndReason.SILENCE, out)
 
     def _accept_ride_line(self, line: RideLine, out: Assembled) -> None:
-        if self.waiting is not None:
-            if line.at == self.waiting.at:
+        ride = self.ride
+        if self.waiting is not None and ride is not None:
+            if line.at == self.waiting.at or ride.has_heard(line, self.waiting.elapsed_s):
                 out.repeats += 1
                 return
             self._release_waiting(out)
-        ride = self.ride
         if ride is None or not ride.goes_on_with(line):
-            if ride is not None and ride.has_heard(line):
+            if ride is not None and ride.has_heard(line, ride.elapsed_s):
                 out.repeats += 1
                 return
-            started_at = line.at - timedelta(seconds=line.elapsed_s)
+            started_at = _count_back(line.at, line.elapsed_s)
             ride = Ride.begin(self.key, self.bike_serial, started_at, None)
             self._begin_ride(Started(ride, None, None), out)
         elif ride.ended_at is not None:
@@ -253,6 +261,9 @@ class Stream:
                         line.power_watts,
                     )
                 )
+                return None
+            if line.at <= ride.last_at:
+                out.repeats += 1
                 return None
             self._release_waiting(out)
         return self._accept_lone_telemetry(line, out)
@@ -299,7 +310,7 @@ class Stream:
             reason = EndReason.SILENCE if silent_for > SILENCE else EndReason.NEXT_RIDE
             self._end_ride(reason, out)
         self.ride = started.ride
-        out.changes.append(started)
+        out.begin(started)
         out.moved[self.key] = self
 
     def _end_ride(self, reason: EndReason, out: Assembled) -> None:
@@ -331,10 +342,24 @@ class Stream:
         )
 
 
+def stream_key(key: bytes | None) -> bytes:
+    """A message's key as its stream's: none is b"", and a long one its digest, for the index."""
+    if key is None or len(key) <= LONGEST_KEY:
+        return key or b""
+    return b"sha256:" + sha256(key).hexdigest().encode()
+
+
 def unknown_bike(key: bytes) -> str:
     """The stand-in serial of a bike that its stream has not named yet."""
     name = key.decode(errors="backslashreplace").replace("\0", "")
     return f"unknown:{name}"
+
+
+def _count_back(at: datetime, seconds: float) -> datetime:
+    try:
+        return at - timedelta(seconds=seconds)
+    except OverflowError:
+        return at
 
 
 def end_silent_rides(streams: Iterable[Stream], heard_before: float) -> Assembled:

@@ -5,7 +5,7 @@ text ends in one newline and, but for markers, opens with a UTC stamp of six dec
 tag of the bike's firmware.
 """
 
-import math
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -83,17 +83,16 @@ class _Envelope(Struct):
 
 _datetime_from_iso = datetime.fromisoformat
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
 # All but a handful of messages are readings in the spelling that bikes use today; the bounds in
 # this pattern make every match a value that can be held. Whatever does not match is looked at
 # again with patience. Possessive quantifiers let a mismatch fail at once. Over many messages, a
 # line each, the pattern gives one match a line: of a line of any other kind all groups are empty.
 _USUAL_READING = (
-    r'\{"log": "([0-9 :.-]{26}) [ !#-9;-\[\]-~]++: \[INFO\]: (?:'
+    r'\{"log": "((?:19|20|21)[0-9 :.-]{24}) [ !#-9;-\[\]-~]++: \[INFO\]: (?:'
     r"Ride - duration = ([0-9]{1,6}+(?:\.[0-9]{1,20}+)?+); resistance = ([0-9]{1,4}+)"
     r"|Telemetry - hrt = ([0-9]{1,4}+); rpm = ([0-9]{1,4}+); "
-    r"power = ([0-9]{1,20}+(?:\.[0-9]{1,20}+)?+(?:e-?[0-9]{1,2}+)?+)"
+    r"power = ([0-9]{1,20}+(?:\.[0-9]{1,20}+)?+(?:e-[0-9]{1,2}+)?+)"
     r')\\n"\}'
 )
 _find_usual_readings = re.compile(rf"^(?:{_USUAL_READING}|.*)$", re.MULTILINE).findall
@@ -112,10 +111,16 @@ _MARKERS = frozenset(
 _MARKER = Marker()
 _REQUESTED = "Getting user data from server.."
 _SYSTEM = "[SYSTEM] data = "
-_BAD_STAMP = Refusal(RefusalReason.BAD_STAMP, "the stamp is no time")
 # The widest whole number the readings' columns hold (PostgreSQL smallint).
 _LARGEST_LEVEL = 32_767
 _LONGEST_LEVEL = 18
+# So large that its square is still a number, so that means and deviations are too.
+_LARGEST_FLOAT = 1e100
+# Years that a clock may show, right or wrong; far enough from the ends of time to count from.
+_YEARS = range(1900, 2200)
+_LONGEST_SERIAL = 255
+# Digits; Python reads some more, but not any number of them.
+_LONGEST_WHOLE_NUMBER = 4_000
 # A ride of a hundred days: any more cannot be a duration.
 _LONGEST_S = 8_640_000.0
 
@@ -163,15 +168,18 @@ def parse_line(line: str) -> LogLine | Refusal:
     if match is None:
         return Refusal(RefusalReason.UNKNOWN_LINE, "the line has no stamp and firmware tag")
     stamp, firmware, body = match.groups()
-    try:
-        at = _datetime_from_iso(stamp + "+00:00")
-    except ValueError:
-        return _BAD_STAMP
+    at = _parse_stamp(stamp)
+    if at is None:
+        return Refusal(RefusalReason.BAD_STAMP, "the stamp is no time")
     if body == _REQUESTED:
         return RiderRequested(at)
     if body.startswith(_SYSTEM):
         return _parse_announcement(at, firmware, body.removeprefix(_SYSTEM))
     return _parse_reading(at, body)
+
+
+def _whole_number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_WHOLE_NUMBER else float(digits)
 
 
 def _parse_reading(at: datetime, body: str) -> LogLine | Refusal:
@@ -191,15 +199,27 @@ def _parse_reading(at: datetime, body: str) -> LogLine | Refusal:
 
 def _parse_announcement(at: datetime, firmware: str, payload: str) -> RideAnnounced | Refusal:
     try:
-        data = _decode_object(payload.encode(errors="surrogatepass"))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # The standard library's reader: a number out of all bounds costs its own field alone.
+        data = json.loads(payload, parse_int=_whole_number)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
         return Refusal(RefusalReason.BAD_RIDER_DATA, "the rider data are no JSON object")
+    serial = text(data.get("bike_serial"))
     return RideAnnounced(
         at=at,
         firmware=text(firmware) or "unknown",
-        bike_serial=text(data.get("bike_serial")),
+        bike_serial=serial if serial and len(serial.encode()) <= _LONGEST_SERIAL else None,
         rider=parse_rider(data),
     )
+
+
+def _parse_stamp(stamp: str) -> datetime | None:
+    try:
+        at = _datetime_from_iso(stamp + "+00:00")
+    except ValueError:
+        return None
+    return at if at.year in _YEARS else None
 
 
 def _parse_level(digits: str) -> int:
@@ -221,7 +241,7 @@ def _parse_float(spelling: str) -> float:
     if _match_number(spelling) is None:
         raise ValueError("a number that is none")
     number = float(spelling)
-    if not math.isfinite(number):
+    if abs(number) > _LARGEST_FLOAT:
         raise ValueError("a number too large to hold")
     return number
 

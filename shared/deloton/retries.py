@@ -34,7 +34,7 @@ async def until_it_works(
 
     attempts = AsyncRetrying(
         retry=retry_if_exception(passes_by_itself),
-        wait=wait_exponential_jitter(initial=0.1, max=longest_wait_s, jitter=0.1),
+        wait=wait_exponential_jitter(multiplier=0.1, max=longest_wait_s, jitter=0.1),
         before_sleep=note,
         reraise=True,
     )

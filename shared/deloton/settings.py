@@ -7,7 +7,7 @@ reported at once, and secrets stay out of the `repr`.
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deloton.errors import SettingsError
@@ -16,7 +16,7 @@ from deloton.errors import SettingsError
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"no time zone is called {name!r}") from error
     return name
 
@@ -68,10 +68,20 @@ class KafkaSettings(Settings):
     ride_events_topic: str = "ride-events"
     dead_letters_topic: str = "dead-letters"
 
+    @model_validator(mode="after")
+    def _has_what_logging_in_takes(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL"):
+            names = ("kafka_sasl_username", "kafka_sasl_password")
+            missing = [name.upper() for name in names if not getattr(self, name)]
+            if missing:
+                raise ValueError(f"{self.kafka_security_protocol} needs {' and '.join(missing)}")
+        return self
+
 
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         name = "_".join(str(part) for part in problem["loc"]).upper()
-        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+        told = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {told}" if name else told)
     return "the environment is not complete: " + "; ".join(lines)

@@ -10,7 +10,15 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from deloton.assembly import PAIR_WINDOW, SAME_BEGINNING, SILENCE, Ride, Started, unknown_bike
+from deloton.assembly import (
+    PAIR_WINDOW,
+    SAME_BEGINNING,
+    SILENCE,
+    Ride,
+    Started,
+    stream_key,
+    unknown_bike,
+)
 from deloton.database import Connection
 from deloton.log_lines import (
     Refusal,
@@ -82,7 +90,7 @@ async def amend_rides(
     refused = []
     async with pool.acquire() as connection:
         for record in records:
-            bikes = await _bikes_of(connection, topic, partition, record.key or b"")
+            bikes = await _bikes_of(connection, topic, partition, stream_key(record.key))
             async with connection.transaction():
                 refusal = await _amend(connection, bikes, record)
             if refusal is not None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from deloton.assembly import Assembled, Stream, end_silent_rides
+from deloton.assembly import Assembled, Stream, end_silent_rides, stream_key
 from deloton.log_lines import Refusal, RideLine, parse_messages
 
 
@@ -84,7 +84,7 @@ class PartitionState:
             if type(line) is Refusal:
                 refused.append(RefusedRecord(record, line))
                 continue
-            key = record.key or b""
+            key = stream_key(record.key)
             stream = streams.get(key) or self._stream(key)
             stream.heard_at = now
             refusal = stream.accept(line, out)  # type: ignore[arg-type]

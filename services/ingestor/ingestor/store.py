@@ -93,7 +93,7 @@ INSERT INTO rides AS known (bike_serial, started_at, rider_id)
 SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[])
 ON CONFLICT (bike_serial, started_at)
 DO UPDATE SET rider_id = coalesce(known.rider_id, excluded.rider_id)
-RETURNING ride_id, bike_serial, started_at, rider_id
+RETURNING ride_id, bike_serial, started_at, ended_at
 """
 
 _STORE_STREAMS = """
@@ -190,7 +190,7 @@ async def claim_partition(pool: asyncpg.Pool, topic: str, partition: int) -> Cla
 async def store_rides(pool: asyncpg.Pool, claim: Claim, started: Sequence[Started]) -> None:
     """Store new riders, bikes and rides; give each ride its `ride_id`. A repeat gives the same.
 
-    A ride whose rider has been erased since loses its `rider_id`. Raises `PartitionLost`.
+    A ride that is told again is in progress again, until its end is told again too. A ride whose rider has been erased since loses its `rider_id`. Raises `PartitionLost`.
     """
     async with pool.acquire() as connection, connection.transaction():
         if await connection.fetchrow(_HOLD_CLAIM, *_identity(claim)) is None:
@@ -340,6 +340,9 @@ async def _store_rides(connection: Connection, started: Sequence[Started]) -> No
         [started_at for _, started_at in keys],
         [rides[key].rider_id for key in keys],
     )
+    told_again = [row["ride_id"] for row in rows if row["ended_at"] is not None]
+    if told_again:
+        await connection.execute(_RESUME_RIDES, told_again)
     ids = {(row["bike_serial"], row["started_at"]): row["ride_id"] for row in rows}
     for start in started:
         start.ride.ride_id = ids[start.ride.bike_serial, start.ride.started_at]

@@ -49,6 +49,7 @@ class RowsInMemory:
             fresh = dict.fromkeys(("ended_at", "end_reason", "count", "rider_id"))
             self.rides[key] = {"ride_id": next(self._ids), **fresh}
         row = self.rides[key]
+        row["ended_at"] = row["end_reason"] = row["count"] = None
         row["rider_id"] = row["rider_id"] or ride.rider_id
         ride.ride_id = row["ride_id"]
 
