@@ -349,8 +349,13 @@ def stream_key(key: bytes | None) -> bytes:
     return b"sha256:" + sha256(key).hexdigest().encode()
 
 
-def unknown_bike(key: bytes) -> str:
-    """The stand-in serial of a bike that its stream has not named yet."""
+def unknown_bike(key: bytes, partition: int = 0) -> str:
+    """The stand-in serial of a bike that its stream has not named yet.
+
+    The stream of messages without a key is that of its partition.
+    """
+    if not key:
+        return f"unknown:partition {partition}"
     name = key.decode(errors="backslashreplace").replace("\0", "")
     return f"unknown:{name}"
 

@@ -116,6 +116,7 @@ _LARGEST_LEVEL = 32_767
 _LONGEST_LEVEL = 18
 # So large that its square is still a number, so that means and deviations are too.
 _LARGEST_FLOAT = 1e100
+_SMALLEST_FLOAT = 1e-140
 # Years that a clock may show, right or wrong; far enough from the ends of time to count from.
 _YEARS = range(1900, 2200)
 _LONGEST_SERIAL = 255
@@ -243,6 +244,8 @@ def _parse_float(spelling: str) -> float:
     number = float(spelling)
     if abs(number) > _LARGEST_FLOAT:
         raise ValueError("a number too large to hold")
+    if 0 < abs(number) < _SMALLEST_FLOAT:
+        raise ValueError("a number too small to hold")
     return number
 
 

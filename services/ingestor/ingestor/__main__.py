@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import socket
 import sys
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def run(context: typer.Context) -> None:
     """Run the worker until SIGTERM or SIGINT."""
     settings = _read_settings()
     if context.invoked_subcommand is None:
+        _refuse_taken_port(settings.metrics_port)
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         # A batch is tens of thousands of objects without cycles: look for garbage less often.
         gc.freeze()
@@ -50,6 +52,15 @@ def replay(
         f"{counts['read']} dead letters read, {counts['sent']} {verb} again, "
         f"{counts['unreadable']} still unreadable"
     )
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            sys.exit(f"METRICS_PORT {port} cannot be listened on: {error.strerror}")
 
 
 def _read_settings() -> IngestorSettings:

@@ -39,13 +39,15 @@ SELECT bike_serial FROM ingest_streams WHERE topic = $1 AND partition = $2 AND s
 
 _RIDE_AT = """
 SELECT ride_id FROM rides WHERE bike_serial = ANY($1::text[])
-AND started_at <= $2 AND (ended_at IS NULL OR ended_at >= $2 - $3::interval)
+AND started_at <= $2
+AND (ended_at IS NULL OR ended_at >= $2::timestamptz - $3::interval)
 ORDER BY started_at DESC LIMIT 1
 """
 
 _COMPLETE_WITH_RIDE_LINE = """
 WITH second AS (
-    SELECT * FROM readings WHERE ride_id = $1 AND at >= $2 AND at < $2 + $5::interval
+    SELECT * FROM readings
+    WHERE ride_id = $1 AND at >= $2 AND at < $2::timestamptz + $5::interval
 ), completed AS (
     UPDATE readings SET elapsed_s = $3, resistance = $4
     WHERE ride_id = $1 AND elapsed_s IS NULL
@@ -59,24 +61,32 @@ WHERE NOT EXISTS (SELECT FROM completed) AND NOT EXISTS (SELECT FROM second WHER
 ON CONFLICT (ride_id, at) DO NOTHING
 """
 
-# A reading is at the stamp of its Telemetry line: completing one moves it there.
+# A reading is at the stamp of its Telemetry line: completing one moves it there. Where the topic
+# was read again since, the half that was completed then stands there once more: it goes.
 _COMPLETE_WITH_TELEMETRY = """
-WITH completed AS (
+WITH told AS (
+    SELECT elapsed_s FROM readings WHERE ride_id = $1 AND at = $2
+), half AS (
+    SELECT max(at) AS at FROM readings WHERE ride_id = $1 AND power_watts IS NULL
+    AND at > $2::timestamptz - $6::interval AND at <= $2
+), surplus AS (
+    DELETE FROM readings USING told
+    WHERE ride_id = $1 AND power_watts IS NULL AND readings.elapsed_s = told.elapsed_s
+    AND at > $2::timestamptz - $6::interval AND at < $2
+), completed AS (
     UPDATE readings SET at = $2, heart_rate_bpm = $3, cadence_rpm = $4, power_watts = $5
-    WHERE ride_id = $1 AND power_watts IS NULL AND at = (
-        SELECT max(at) FROM readings
-        WHERE ride_id = $1 AND power_watts IS NULL AND at > $2 - $6::interval AND at <= $2
-    )
+    WHERE ride_id = $1 AND at = (SELECT at FROM half) AND NOT EXISTS (SELECT FROM told)
     RETURNING at
 )
 INSERT INTO readings (ride_id, at, heart_rate_bpm, cadence_rpm, power_watts)
-SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM completed)
+SELECT $1, $2, $3, $4, $5
+WHERE NOT EXISTS (SELECT FROM completed) AND NOT EXISTS (SELECT FROM told)
 ON CONFLICT (ride_id, at) DO NOTHING
 """
 
 _RIDE_WITHOUT_RIDER = """
 SELECT ride_id FROM rides WHERE bike_serial = ANY($1::text[])
-AND started_at BETWEEN $2 - $3::interval AND $2 + $3::interval
+AND started_at BETWEEN $2::timestamptz - $3::interval AND $2::timestamptz + $3::interval
 ORDER BY abs(extract(epoch FROM started_at - $2)) LIMIT 1
 """
 
@@ -100,7 +110,7 @@ async def amend_rides(
 
 async def _bikes_of(connection: Connection, topic: str, partition: int, key: bytes) -> list[str]:
     rows = await connection.fetch(_BIKES_OF_STREAM, topic, partition, key)
-    return [unknown_bike(key), *(row["bike_serial"] for row in rows)]
+    return [unknown_bike(key, partition), *(row["bike_serial"] for row in rows)]
 
 
 async def _amend(connection: Connection, bikes: list[str], record: Record) -> Refusal | None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from deloton.assembly import Assembled, Stream, end_silent_rides, stream_key
+from deloton.assembly import Assembled, Stream, end_silent_rides, stream_key, unknown_bike
 from deloton.log_lines import Refusal, RideLine, parse_messages
 
 
@@ -64,8 +64,11 @@ REPLAY_HEADER = "deloton-replayed"
 class PartitionState:
     """The streams of one partition. A record without a key belongs to the stream b""."""
 
-    def __init__(self, streams: Iterable[Stream] = (), notes: bytes = b"") -> None:
+    def __init__(
+        self, streams: Iterable[Stream] = (), notes: bytes = b"", partition: int = 0
+    ) -> None:
         """Take up the streams as they were stored, with the `notes` stored beside them."""
+        self._partition = partition
         self.streams = {stream.key: stream for stream in streams}
         for note in _decode_notes(notes) if notes else ():
             _apply_note(self._stream(note.key), note)
@@ -127,7 +130,7 @@ class PartitionState:
     def _stream(self, key: bytes) -> Stream:
         stream = self.streams.get(key)
         if stream is None:
-            stream = self.streams[key] = Stream(key)
+            stream = self.streams[key] = Stream(key, unknown_bike(key, self._partition))
         return stream
 
 

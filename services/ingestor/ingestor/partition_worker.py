@@ -29,6 +29,10 @@ _log = get_logger(__name__)
 
 T = TypeVar("T")
 
+# A worker that has not looked for so long was busy or suspended: what Kafka has got meanwhile
+# is not known yet, so the silence it finds is its own.
+LONGEST_LOOK_AWAY_S = 10.0
+
 
 class Outlets(Struct, frozen=True):
     """Where a worker's results go."""
@@ -56,6 +60,7 @@ class PartitionWorker:
         self._clock = clock
         self._busy = asyncio.Lock()
         self._caught_up_at: float | None = None
+        self._watched_at: float | None = None
         self._newest_timestamp_ms: int | None = None
         self._partition = str(claimed.claim.partition)
 
@@ -82,8 +87,10 @@ class PartitionWorker:
             return
         async with self._busy:
             now = self._clock()
+            stood_still = now - (self._watched_at or now) > LONGEST_LOOK_AWAY_S
+            self._watched_at = now
             self._report(lag := max(0, end_offset - self.next_offset))
-            if lag:
+            if lag or stood_still:
                 self._caught_up_at = None
                 return
             self._caught_up_at = self._caught_up_at or now
@@ -174,6 +181,8 @@ class PartitionWorker:
         metrics.BATCH_LINES.observe(batch.records)
         metrics.BATCH_SECONDS.observe(seconds)
         metrics.READINGS.inc(len(assembled.readings))
+        measured = sum(reading.heart_rate_bpm is not None for reading in assembled.readings)
+        metrics.HEART_RATES.inc(measured)
         metrics.RIDES.inc(len(assembled.started))
         metrics.REPEATS.inc(assembled.repeats)
         for letter in batch.refused:

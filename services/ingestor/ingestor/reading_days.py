@@ -63,9 +63,11 @@ class ReadingDays:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if await connection.fetchval("SELECT to_regclass($1)", name):
                 return
-            # Attaching locks less than CREATE TABLE … PARTITION OF: others go on storing.
+            # Attaching locks less than CREATE TABLE … PARTITION OF: others go on storing. Only who
+            # stores into the default partition has to wait, or is waited for.
             await connection.execute(
                 f"""
+                LOCK TABLE readings_default IN SHARE ROW EXCLUSIVE MODE;
                 CREATE TABLE {name} (LIKE readings INCLUDING ALL);
                 WITH moved AS (
                     DELETE FROM readings_default WHERE at >= {start} AND at < {end} RETURNING *

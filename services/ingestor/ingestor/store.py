@@ -150,9 +150,9 @@ WHERE ride_id = ANY($1::bigint[])
 
 _ENDED_RIDE = """
 SELECT greatest(ended_at, $2) AS ended_at, end_reason,
-       least(started_at, ended_at, $2) - interval '1 day' AS span_from,
-       greatest(started_at, ended_at, $2) + interval '1 day' AS span_to
-FROM rides WHERE ride_id = $1 AND ended_at IS NOT NULL
+       least(started_at, min(at)) AS span_from, greatest(started_at, max(at)) AS span_to
+FROM rides LEFT JOIN readings USING (ride_id)
+WHERE ride_id = $1 AND ended_at IS NOT NULL GROUP BY rides.ride_id
 """
 
 # A ride that somebody deleted while it went on takes its late readings with it.
@@ -183,14 +183,15 @@ async def claim_partition(pool: asyncpg.Pool, topic: str, partition: int) -> Cla
     return ClaimedPartition(
         claim=Claim(topic, partition, claimed["claim"]),
         next_offset=claimed["next_offset"],
-        state=PartitionState(map(_restore_stream, streams), claimed["waiting"]),
+        state=PartitionState(map(_restore_stream, streams), claimed["waiting"], partition),
     )
 
 
 async def store_rides(pool: asyncpg.Pool, claim: Claim, started: Sequence[Started]) -> None:
     """Store new riders, bikes and rides; give each ride its `ride_id`. A repeat gives the same.
 
-    A ride that is told again is in progress again, until its end is told again too. A ride whose rider has been erased since loses its `rider_id`. Raises `PartitionLost`.
+    A ride that is told again is in progress again, until its end is told again too. A ride whose
+    rider has been erased since loses its `rider_id`. Raises `PartitionLost`.
     """
     async with pool.acquire() as connection, connection.transaction():
         if await connection.fetchrow(_HOLD_CLAIM, *_identity(claim)) is None:
