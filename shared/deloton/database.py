@@ -1,7 +1,6 @@
 """Connections to PostgreSQL, and which of its errors pass by themselves."""
 
 from typing import TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -26,11 +25,14 @@ _TRANSIENT_ERRORS: tuple[type[BaseException], ...] = (
 )
 
 
+_GONE_UNDER_ITS_USER = ("connection is closed", "connection has been released back to the pool")
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether a restart, a failover or a busy server says this: trying again is the answer."""
     if isinstance(error, asyncpg.InterfaceError):
         # asyncpg says this of misuse too, and of a connection that went away under its user.
-        return "connection is closed" in str(error)
+        return any(words in str(error) for words in _GONE_UNDER_ITS_USER)
     return isinstance(error, _TRANSIENT_ERRORS)
 
 
@@ -47,8 +49,3 @@ async def connect_pool(url: str, *, size: int, application: str) -> asyncpg.Pool
         command_timeout=120,
         server_settings={"application_name": application, "timezone": "UTC"},
     )
-
-
-def sqlalchemy_url(url: str) -> str:
-    """The same address for SQLAlchemy's asyncpg dialect."""
-    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+asyncpg"))

@@ -3,8 +3,7 @@
 ```text
 DelotonError
 ├── SettingsError         a setting is missing or cannot be meant
-├── PartitionLost         another worker has claimed the partition; nothing was written
-└── TopicRecreated        the topic ends before the offset that PostgreSQL has reached
+└── PartitionLost         another worker has claimed the partition; nothing was written
 ```
 
 A line that cannot be used is not an error but a value: see `deloton.log_lines.Refusal`.
@@ -27,6 +26,3 @@ class PartitionLost(DelotonError):
         self.topic = topic
         self.partition = partition
 
-
-class TopicRecreated(DelotonError):
-    """The records that arrive lie below the offset that PostgreSQL has reached."""

@@ -4,13 +4,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from deloton.database import sqlalchemy_url
 from deloton.errors import SettingsError
 from deloton.logs import configure_logging, get_logger
 from deloton.settings import DatabaseSettings
@@ -28,7 +28,12 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
 
 async def _migrate(database_url: str, revision: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    # asyncpg reads the address itself, with all the options that it may carry.
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(database_url),
+        poolclass=NullPool,
+    )
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -111,8 +111,11 @@ class IngestorApp(faust.App):
             await work
         except PartitionLost as lost:
             _log.warning("partition lost; nothing of it was written", reason=str(lost))
-            self.workers.pop(worker.claim.partition, None)
-            self._lost_at.setdefault(worker.claim.partition, time.monotonic())
+            number = worker.claim.partition
+            # It may have been assigned to us anew by now.
+            if self.workers.get(number) is worker:
+                del self.workers[number]
+                self._lost_at[number] = time.monotonic()
 
     async def _watch_partitions(self) -> None:
         topic = self.settings.raw_topic

@@ -31,7 +31,9 @@ async def replay_dead_letters(
     try:
         async for letter in _letters(settings):
             headers = dict(letter.headers)
-            if REPLAY_HEADER in headers or reason not in (None, headers["reason"].decode()):
+            if REPLAY_HEADER in headers or not headers.keys() >= {"topic", "partition", "reason"}:
+                continue
+            if reason not in (None, headers["reason"].decode()):
                 continue
             counts["read"] += 1
             if isinstance(parse_message(letter.value), Refusal):

@@ -26,8 +26,6 @@ SECONDS_BEHIND = Gauge(
 OPEN_RIDES = Gauge("ingestor_open_rides", "Rides in progress", ["partition"])
 RETRIES = Counter("ingestor_retries", "Attempts that failed and were repeated", ["what"])
 
-_BY_PARTITION = (LINES, BATCHES, LAG, SECONDS_BEHIND, OPEN_RIDES)
-
 
 def forget_partition(partition: int) -> None:
     """Stop reporting a partition that another worker owns now."""

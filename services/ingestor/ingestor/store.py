@@ -218,6 +218,9 @@ async def commit_batch(
     except asyncpg.UniqueViolationError:
         # Some readings are there already, as when a topic is read again from its beginning.
         await _commit(pool, claim, offsets, assembled, notes, merge=True)
+    except asyncpg.CheckViolationError:
+        # Their day got a partition of its own just now: the second time they find there.
+        await _commit(pool, claim, offsets, assembled, notes, merge=True)
 
 
 async def rewind(pool: asyncpg.Pool, claim: Claim, offsets: tuple[int, int]) -> None:

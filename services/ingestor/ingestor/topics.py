@@ -51,7 +51,8 @@ async def ensure_topics(settings: IngestorSettings) -> None:
             if topic not in existing:
                 await _create(admin, topic, raw, config)
             elif existing[topic].partitions < raw.partitions:
-                await admin.create_partitions({topic: NewPartitions(raw.partitions)})
+                wider = {topic: NewPartitions(raw.partitions)}
+                _raise_refusals(await admin.create_partitions(wider))
                 _log.info("topic widened", topic=topic, partitions=raw.partitions)
     finally:
         await admin.close()

@@ -83,8 +83,16 @@ class WholeBatchesResult(fetcher.FetchResult):  # type: ignore[misc]
         if fetched is None or not self.check_assignment(self._topic_partition):
             return []
         taken: list[DefaultRecord] = []
-        while fetched.has_more() and len(taken) < max_records:
-            taken += fetched.take(max_records - len(taken))
+        try:
+            while fetched.has_more() and len(taken) < max_records:
+                taken += fetched.take(max_records - len(taken))
+        except CorruptRecordException:
+            # What lies before can be used; the rest is fetched again.
+            self._update_position()
+            self._partition_records = None
+            if not taken:
+                raise
+            return taken
         self._update_position()
         if not fetched.has_more():
             self._partition_records = None

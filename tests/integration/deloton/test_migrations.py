@@ -13,7 +13,6 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from deloton.database import sqlalchemy_url
 from deloton.migrate import main, migrate
 from deloton.tables import metadata
 from demo.processes import inherit_environment
@@ -32,7 +31,9 @@ async def differences(url: str) -> list[object]:
         )
         return found
 
-    engine = create_async_engine(sqlalchemy_url(url))
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url)
+    )
     async with engine.connect() as connection:
         found = await connection.run_sync(compare)
     await engine.dispose()
