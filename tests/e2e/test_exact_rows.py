@@ -1,0 +1,94 @@
+"""Every row the ingestor stores is the one that a straightforward computation arrives at."""
+
+import json
+from collections import Counter
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+
+from tests.e2e.ingestor_site import PARTITIONS, Feed
+from tests.e2e.stored_rows import (
+    Digested,
+    dead_letters_due,
+    dead_letters_sent,
+    differences,
+    heart_rates_read,
+    heart_rates_sent,
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_the_feed_has_every_kind_of_fault(feed: Feed) -> None:
+    texts = [(message.value or b"").decode(errors="replace") for message in feed.messages]
+    readings = [reading for ride in feed.in_progress.readings.values() for reading in ride]
+    rides = feed.after_silence.rides
+    found = {
+        "cut message": sum(text.startswith('{"log": "') and text[-1] != "}" for text in texts),
+        "cut line": sum(text.startswith('{"log": "') and text[-4:] != '\\n"}' for text in texts),
+        "no envelope": sum(text[0] in "2-" for text in texts),
+        "no UTF-8": sum("�" in text for text in texts),
+        "no log": texts.count("{}") and texts.count("7"),
+        "unknown kind": sum("Battery" in text for text in texts),
+        "repeat": sum(one == other for one, other in pairwise(texts)),
+        "lost Ride line": sum(reading.elapsed_s is None for reading in readings),
+        "lost Telemetry line": sum(reading.power_watts is None for reading in readings),
+        "lost [SYSTEM] line": sum(ride["rider_id"] is None for ride in rides.values()),
+        "unknown bike": sum(serial.startswith("unknown:") for serial, _ in rides),
+        "rider without a name": sum(
+            rider["first_name"] is None for rider in feed.in_progress.riders.values()
+        ),
+        "silence": sum(ride["end_reason"] == "silence" for ride in rides.values()),
+        "next ride": sum(ride["end_reason"] == "next_ride" for ride in rides.values()),
+        "no key": sum(message.key is None for message in feed.messages),
+    }
+    assert [kind for kind, count in found.items() if not count] == []
+    assert {message.partition for message in feed.messages} == set(range(PARTITIONS))
+
+
+def test_riders_and_bikes_are_as_last_told(feed: Feed, digested: Digested) -> None:
+    assert differences(feed.in_progress.riders, digested.rows.riders) == []
+    assert differences(feed.in_progress.bikes, digested.rows.bikes) == []
+
+
+def test_every_ride_and_its_totals_are_exact(feed: Feed, digested: Digested) -> None:
+    assert differences(feed.in_progress.rides, digested.rows.rides) == []
+
+
+def test_every_reading_is_exact(feed: Feed, digested: Digested) -> None:
+    assert differences(feed.in_progress.readings, digested.rows.readings) == []
+
+
+def test_every_heart_rate_is_sent_once_to_the_partition_of_its_lines(
+    feed: Feed, digested: Digested
+) -> None:
+    sent = heart_rates_sent(digested.heart_rates)
+    assert len(digested.heart_rates) == len(sent)
+    assert sent == heart_rates_read(feed.in_progress, digested.rows.ride_ids)
+
+
+def test_every_refused_message_is_a_dead_letter_as_it_was(feed: Feed, digested: Digested) -> None:
+    letters = dead_letters_sent(digested.dead_letters)
+    assert len(digested.dead_letters) == len(letters)
+    due = dead_letters_due(feed, feed.in_progress, digested.site.raw_topic)
+    assert differences(due, letters) == []
+
+
+def test_ride_events_tell_the_start_and_the_end_of_each_ride(
+    feed: Feed, digested: Digested
+) -> None:
+    events = [json.loads(record.value) for record in digested.ride_events]
+    started = Counter(event["ride_id"] for event in events if event["event"] == "ride_started")
+    assert started == Counter(digested.rows.ride_ids.values())
+    ended_at = {
+        event["ride_id"]: datetime.fromisoformat(event["ended_at"])
+        for event in events
+        if event["event"] == "ride_ended"
+    }
+    ends = {
+        digested.rows.ride_ids[key]: ride["ended_at"]
+        for key, ride in feed.in_progress.rides.items()
+        if ride["ended_at"] is not None
+    }
+    assert differences(ends, ended_at) == []

@@ -1,0 +1,268 @@
+"""The rows that raw messages must become, by the plainest computation there is.
+
+The messages of each partition in, in their order; riders, bikes, rides with their readings, and
+the offsets of refused messages out. Everything is held in lists and gone through several times.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from tests.oracle.raw_lines import Line, read_line, rider_row, words_or_none
+
+PAIR_WITHIN = timedelta(seconds=1)
+SAME_BEGINNING = timedelta(seconds=2)
+COUNTS_ON_S = 5
+SILENCE = timedelta(seconds=30)
+
+Row = dict[str, Any]
+RideKey = tuple[str, datetime]
+Streams = dict[tuple[int, bytes | None], list[tuple[int, Line | None]]]
+
+
+class RawMessage(NamedTuple):
+    """A record of the raw topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Reading(NamedTuple):
+    """A row of `readings` without its ride."""
+
+    at: datetime
+    elapsed_s: float | None
+    heart_rate_bpm: int | None
+    cadence_rpm: int | None
+    resistance: int | None
+    power_watts: float | None
+
+
+@dataclass
+class Ride:
+    """A ride as its stream's lines tell it."""
+
+    partition: int
+    bike_serial: str
+    started_at: datetime
+    rider: Row | None
+    firmware: str | None
+    readings: list[Reading] = field(default_factory=list)
+    # The beginning and the seconds that the last Ride line implied.
+    beginning: datetime = field(init=False)
+    counted_s: float = 0.0
+    # The next one was announced and nothing of it came.
+    announced_over: bool = False
+
+    def __post_init__(self) -> None:
+        self.beginning = self.started_at
+
+    @property
+    def key(self) -> RideKey:
+        """What is unique of a ride, whatever number it gets."""
+        return self.bike_serial, self.started_at
+
+    @property
+    def last_at(self) -> datetime:
+        """When it was last heard of."""
+        return max((reading.at for reading in self.readings), default=self.started_at)
+
+    def add(self, line: Line, other_half: Line | None) -> None:
+        """One more reading: of a pair, of a Ride line alone or of a Telemetry line alone."""
+        if line.duration_s is None:
+            self.readings.append(reading_of(None, line))
+        else:
+            self.readings.append(reading_of(line, other_half))
+            self.beginning, self.counted_s = beginning_of(line), line.duration_s
+
+
+@dataclass
+class Expected:
+    """All rows; rides and readings by bike and start, refusals as (partition, offset)."""
+
+    riders: dict[int, Row] = field(default_factory=dict)
+    bikes: dict[str, str | None] = field(default_factory=dict)
+    rides: dict[RideKey, Row] = field(default_factory=dict)
+    readings: dict[RideKey, list[Reading]] = field(default_factory=dict)
+    refused: set[tuple[int, int]] = field(default_factory=set)
+    partitions: dict[RideKey, int] = field(default_factory=dict)
+
+
+def read_streams(messages: Iterable[RawMessage]) -> Streams:
+    """The lines of each stream in their order, None in place of those that cannot be read.
+
+    A stream is what shares a key; without a key it is what shares a partition.
+    """
+    streams: Streams = {}
+    for partition, offset, key, value in messages:
+        lines = streams.setdefault((partition, key), [])
+        lines.append((offset, read_line(offset, value)))
+    return streams
+
+
+def expected_rows(streams: Streams, *, waited: bool) -> Expected:
+    """The rows once all messages are stored; `waited`: 30 s of silence have passed since.
+
+    Until then the last ride of each stream is in progress, and a last Ride line waits on.
+    """
+    expected = Expected()
+    rides: list[Ride] = []
+    for (partition, key), lines in streams.items():
+        refused = {offset for offset, line in lines if line is None}
+        own = rides_of(partition, key, [line for _, line in lines if line], refused, waited)
+        expected.refused |= {(partition, offset) for offset in refused}
+        for ride, following in zip(own, [*own[1:], None], strict=True):
+            expected.rides[ride.key] = ride_row(ride, following, waited)
+        rides += own
+    add_what_rides_tell(expected, rides)
+    return expected
+
+
+def rides_of(
+    partition: int, key: bytes | None, lines: list[Line], refused: set[int], waited: bool
+) -> list[Ride]:
+    """The rides of one stream; lines that belong to no ride join the refused ones."""
+    rides: list[Ride] = []
+    announced = False
+    bike = f"unknown:{key.decode()}" if key else f"unknown:partition {partition}"
+    for line, other_half in in_pairs(lines, waited):
+        ride = rides[-1] if rides else None
+        if line.kind == "announcement":
+            announced = True
+            continue
+        if line.kind == "system":
+            data, at = line.user_data or {}, stamp_of(line)
+            bike = words_or_none(data.get("bike_serial")) or bike
+            if ride is None or ride.key != (bike, at):
+                rides.append(Ride(partition, bike, at, rider_row(data, at), line.firmware))
+        elif belongs(line, ride, announced) == "nowhere yet":
+            if line.kind == "telemetry":
+                refused.add(line.offset)
+                continue
+            rides.append(Ride(partition, bike, beginning_of(line), rider=None, firmware=None))
+            rides[-1].add(line, other_half)
+        elif ride and belongs(line, ride, announced) == "to this ride":
+            ride.add(line, other_half)
+        announced = False
+    if rides:
+        rides[-1].announced_over = announced
+    return rides
+
+
+def belongs(line: Line, ride: Ride | None, announced: bool) -> str:
+    """What a Ride line (with or without its other half) or a lone Telemetry line is part of."""
+    if ride is None:
+        return "nowhere yet"
+    if line.duration_s is None:
+        if stamp_of(line) <= ride.last_at:
+            return "repeat"
+        silent = stamp_of(line) - ride.last_at > SILENCE
+        return "nowhere yet" if announced or silent else "to this ride"
+    more_s = line.duration_s - ride.counted_s
+    same_beginning = abs(beginning_of(line) - ride.beginning) <= SAME_BEGINNING
+    if same_beginning:
+        return "to this ride" if more_s > 0 else "repeat"
+    return "to this ride" if 0 < more_s <= COUNTS_ON_S and not announced else "nowhere yet"
+
+
+def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | None]]:
+    """Each line alone, but a Ride line with the Telemetry line that comes right after it.
+
+    A last Ride line still waits for its other half, unless one has waited long enough.
+    """
+    lines = [
+        line
+        for line, before in zip(lines, [None, *lines], strict=False)
+        if not (before and line.kind == "ride" and line[1:] == before[1:])
+    ]
+    place = 0
+    while place < len(lines):
+        line, after = lines[place], lines[place + 1] if place + 1 < len(lines) else None
+        place += 1
+        if line.kind != "ride":
+            yield line, None
+        elif after is None:
+            if waited:
+                yield line, None
+        elif after.kind == "telemetry" and stamp_of(after) - stamp_of(line) <= PAIR_WITHIN:
+            yield line, after
+            place += 1
+        else:
+            yield line, None
+
+
+def reading_of(ride: Line | None, telemetry: Line | None) -> Reading:
+    """One reading of two halves or of one; at the Telemetry line's stamp if there is one."""
+    return Reading(
+        at=stamp_of(telemetry or ride),
+        elapsed_s=ride.duration_s if ride else None,
+        heart_rate_bpm=telemetry.heart_rate_bpm if telemetry else None,
+        cadence_rpm=telemetry.cadence_rpm if telemetry else None,
+        resistance=ride.resistance if ride else None,
+        power_watts=telemetry.power_watts if telemetry else None,
+    )
+
+
+def ride_row(ride: Ride, following: Ride | None, waited: bool) -> Row:
+    """The row of `rides`; totals only of a ride that is over."""
+    row = {"rider_id": ride.rider and ride.rider["rider_id"], "ended_at": None, "end_reason": None}
+    if following is None and not waited and not ride.announced_over:
+        return row | dict.fromkeys(totals_of([]))
+    if following is None:
+        silent = not ride.announced_over
+    else:
+        silent = following.started_at - ride.last_at > SILENCE
+    row |= {"ended_at": ride.last_at, "end_reason": "silence" if silent else "next_ride"}
+    return row | totals_of(ride.readings)
+
+
+def totals_of(readings: list[Reading]) -> Row:
+    """What a ride comes to; what was not measured counts nowhere."""
+    heart_rates = [r.heart_rate_bpm for r in readings if r.heart_rate_bpm is not None]
+    cadences = [r.cadence_rpm for r in readings if r.cadence_rpm is not None]
+    powers = [r.power_watts for r in readings if r.power_watts is not None]
+    resistances = [r.resistance for r in readings if r.resistance is not None]
+    return {
+        "reading_count": len(readings),
+        "duration_s": max((r.elapsed_s for r in readings if r.elapsed_s is not None), default=0),
+        "mean_heart_rate_bpm": mean(heart_rates),
+        "max_heart_rate_bpm": max(heart_rates, default=None),
+        "mean_cadence_rpm": mean(cadences),
+        "max_cadence_rpm": max(cadences, default=None),
+        "mean_power_watts": mean(powers),
+        "max_power_watts": max(powers, default=None),
+        "total_power_watts": math.fsum(powers),
+        "energy_kj": math.fsum(powers) / 1000,
+        "mean_resistance": mean(resistances),
+    }
+
+
+def mean(values: list[int] | list[float]) -> float | None:
+    """The mean, None of nothing."""
+    return math.fsum(values) / len(values) if values else None
+
+
+def add_what_rides_tell(expected: Expected, rides: list[Ride]) -> None:
+    """Readings, riders and bikes; the newest line about a rider wins."""
+    for ride in sorted(rides, key=lambda ride: ride.started_at):
+        expected.readings[ride.key] = ride.readings
+        expected.partitions[ride.key] = ride.partition
+        expected.bikes[ride.bike_serial] = ride.firmware or expected.bikes.get(ride.bike_serial)
+        if ride.rider:
+            expected.riders[ride.rider["rider_id"]] = ride.rider
+
+
+def beginning_of(line: Line) -> datetime:
+    """When a ride began that has lasted so many seconds."""
+    return stamp_of(line) - timedelta(seconds=line.duration_s or 0)
+
+
+def stamp_of(line: Line | None) -> datetime:
+    """The stamp of a line of a kind that has one."""
+    if line is None or line.at is None:
+        raise ValueError("This line has no stamp.")
+    return line.at
