@@ -26,8 +26,9 @@ $(STAMP): $(LOCK) $(PROJECTS) tools/setup-venv
 demo: $(STAMP) ## Run everything here: database, broker, services, a simulated fleet
 	@$(PY) -m demo --stop-with-parent $(ARGS)
 
+# Two at a time: half of the time tests wait, for servers, silence and rebalances.
 test: $(STAMP) ## Run the whole test suite on embedded servers
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a real Apache Kafka
 	@tests/kafka/fetch-jars

@@ -63,11 +63,16 @@ async def _letters(settings: IngestorSettings) -> AsyncIterator[aiokafka.Consume
             return
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        while unread := [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
-            for letters in (await consumer.getmany(*unread, timeout_ms=1000)).values():
+        at_end = False
+        while not at_end:
+            batches = await consumer.getmany(timeout_ms=1000)
+            for letters in batches.values():
                 for letter in letters:
-                    if letter.offset < ends[TopicPartition(topic, letter.partition)]:
-                        yield letter
+                    yield letter
+            # Some brokers tell of an end that lies before their last records.
+            at_end = not batches and all(
+                [await consumer.position(tp) >= ends[tp] for tp in partitions]
+            )
     finally:
         await consumer.stop()
 

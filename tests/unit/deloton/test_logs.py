@@ -46,7 +46,8 @@ def test_an_event_is_one_json_object_with_its_facts(written: io.StringIO) -> Non
 def test_libraries_log_through_the_same_handler(written: io.StringIO) -> None:
     logging.getLogger("some.library").warning("lost %s", "broker")
     [line] = lines(written)
-    assert (line["event"], line["logger"], line["level"]) == ("lost broker", "some.library", "warning")
+    said = (line["event"], line["logger"], line["level"])
+    assert said == ("lost broker", "some.library", "warning")
 
 
 def test_a_trace_stays_in_its_line(written: io.StringIO) -> None:
