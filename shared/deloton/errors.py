@@ -25,4 +25,3 @@ class PartitionLost(DelotonError):
         super().__init__(f"{topic}[{partition}] has been claimed by another worker")
         self.topic = topic
         self.partition = partition
-
