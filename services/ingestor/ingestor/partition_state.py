@@ -87,8 +87,7 @@ class PartitionState:
             if type(line) is Refusal:
                 refused.append(RefusedRecord(record, line))
                 continue
-            key = stream_key(record.key)
-            stream = streams.get(key) or self._stream(key)
+            stream = streams.get(record.key or b"") or self._stream(record.key)
             stream.heard_at = now
             refusal = stream.accept(line, out)  # type: ignore[arg-type]
             if refusal is not None:
@@ -127,7 +126,8 @@ class PartitionState:
             ]
         )
 
-    def _stream(self, key: bytes) -> Stream:
+    def _stream(self, message_key: bytes | None) -> Stream:
+        key = stream_key(message_key)
         stream = self.streams.get(key)
         if stream is None:
             stream = self.streams[key] = Stream(key, unknown_bike(key, self._partition))
