@@ -82,6 +82,7 @@ def test_after_a_kill_kafka_is_at_most_seconds_behind_the_database(scene: Scene)
     scene.pause(10)
     for name in list(scene.workers):
         scene.take_worker(name).kill()
+    scene.stop_fleet()
     committed, stored = scene.committed_offsets(), scene.offsets()
     records = asyncio.run(read_topic(scene.site, scene.site.raw_topic))
     replays = [
