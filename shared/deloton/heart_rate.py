@@ -1,4 +1,4 @@
-"""The rules of heart rate: what to expect of a rider of a given age, and the training zones."""
+"""The rules of heart rate: what to expect at a given age, a rider's limits, the training zones."""
 
 from collections.abc import Callable
 from datetime import date
@@ -51,6 +51,99 @@ EXPECTED_MAXIMUM: dict[MaximumPolicy, Callable[[float], float]] = {
     MaximumPolicy.GULATI: _gulati,
     MaximumPolicy.FOX: _fox,
 }
+
+
+class AlertLevel(StrEnum):
+    """How a heart rate is abnormal; `CRITICAL` includes `HIGH`."""
+
+    LOW = "low"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class LimitPolicy(Struct, frozen=True):
+    """Where the limits of riders without own ones lie.
+
+    High is where the band of maximum effort begins (Edwards 1993: 90 % of the maximum), critical
+    the expected maximum itself. Low is bradycardia by the 2018 ACC/AHA/HRS guideline: below
+    50 bpm. A rider of unknown age is held to be `default_age` years old: near the middle of our
+    riders, and at the knee of our own formula.
+    """
+
+    maximum: MaximumPolicy = MaximumPolicy.DELOTON
+    high_share: float = 0.9
+    critical_share: float = 1.0
+    low_bpm: float = 50.0
+    default_age: int = 40
+
+
+class OwnLimits(Struct, frozen=True):
+    """A rider's own limits, agreed with a doctor; None is the policy's."""
+
+    low_bpm: int | None = None
+    high_bpm: int | None = None
+    critical_bpm: int | None = None
+    alerts_on: bool = True
+
+
+class Limit(Struct, frozen=True):
+    """One limit of a rider, and where it comes from in words that a rider can read."""
+
+    level: AlertLevel
+    bpm: float
+    rule: str
+
+    def is_passed_by(self, heart_rate_bpm: float) -> bool:
+        """Low is passed below the limit, the others at it."""
+        if self.level is AlertLevel.LOW:
+            return heart_rate_bpm < self.bpm
+        return heart_rate_bpm >= self.bpm
+
+
+# Ages of riders that can be meant; a birthday outside is held to be unknown.
+PLAUSIBLE_AGES = range(5, 111)
+OWN_LIMIT = "your own limit"
+
+
+def limits_of(
+    age: int | None, policy: LimitPolicy, own: OwnLimits | None = None
+) -> tuple[Limit, Limit, Limit]:
+    """The limits low, high and critical of a rider, whether or not alerts are on.
+
+    Where an own limit crosses one of the policy's, the policy's gives way.
+    """
+    own = own or OwnLimits()
+    known = age is not None and age in PLAUSIBLE_AGES
+    years = age if known and age is not None else policy.default_age
+    maximum_bpm = expected_maximum_bpm(years, policy.maximum)
+    whose = f"age {years}" if known else f"unknown age, taken as {years}"
+    below = f"below {policy.low_bpm:g} bpm (bradycardia: below 50, ACC/AHA/HRS 2018)"
+    low = Limit(AlertLevel.LOW, policy.low_bpm, below)
+    high, critical = (
+        Limit(
+            level,
+            round(share * maximum_bpm, 1),
+            f"{share:.0%} of the expected maximum of {maximum_bpm:.1f} bpm "
+            f"({policy.maximum}, {whose})",
+        )
+        for level, share in (
+            (AlertLevel.HIGH, policy.high_share),
+            (AlertLevel.CRITICAL, policy.critical_share),
+        )
+    )
+    if own.low_bpm is not None:
+        low = Limit(AlertLevel.LOW, own.low_bpm, OWN_LIMIT)
+    if own.high_bpm is not None:
+        high = Limit(AlertLevel.HIGH, own.high_bpm, OWN_LIMIT)
+        critical = max(critical, Limit(AlertLevel.CRITICAL, own.high_bpm, OWN_LIMIT), key=_bpm)
+    if own.critical_bpm is not None:
+        critical = Limit(AlertLevel.CRITICAL, own.critical_bpm, OWN_LIMIT)
+        high = min(high, Limit(AlertLevel.HIGH, own.critical_bpm, OWN_LIMIT), key=_bpm)
+    return low, high, critical
+
+
+def _bpm(limit: Limit) -> float:
+    return limit.bpm
 
 
 class Zone(Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Decides which heart rates riders are to be told of."""
