@@ -1,0 +1,1 @@
+"""Live pages about riders and rides, for staff."""
