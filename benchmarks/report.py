@@ -1,0 +1,89 @@
+"""How long a day's figures take, and what memory, with 100,000 rides on each of the eight days."""
+
+import argparse
+import asyncio
+import resource
+import time
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from benchmarks.system import machine
+from deloton.migrate import migrate
+from demo.embedded_postgres import EmbeddedPostgres
+from demo.guardian import Guardian
+from reporter.days import day_in
+from reporter.queries import count_day
+from reporter.summary import DailySummary, summarise
+
+ZONE = ZoneInfo("Europe/London")
+ON = date(2026, 3, 10)
+RIDERS = 60_000
+BIKES = 20_000
+RUNS = 5
+
+_BIKES = "INSERT INTO bikes SELECT 'SN' || n FROM generate_series(0, $1::int - 1) n"
+
+_RIDERS = """
+INSERT INTO riders (
+    rider_id, first_name, last_name, gender, born_on, town, original_source, seen_at
+)
+SELECT n, 'Ada', 'Example', (ARRAY['female', 'male'])[n % 2 + 1], date '1950-01-01' + n % 18000,
+       'Town ' || n % 300, (ARRAY['direct', 'offline', 'google ads'])[n % 3 + 1], now()
+FROM generate_series(0, $1::int - 1) n
+"""
+
+# 7919 has no divisor in common with the riders: all of them ride, in no order.
+_RIDES = """
+INSERT INTO rides (
+    rider_id, bike_serial, started_at, ended_at, end_reason, reading_count, duration_s,
+    mean_heart_rate_bpm, heart_rate_count, mean_power_watts, max_power_watts,
+    total_power_watts, energy_kj
+)
+SELECT n * 7919 % $2, 'SN' || n % $3, at, at + interval '400 s', 'silence', 400, 400,
+       120, 330, 60, 500, 24000, 24
+FROM generate_series(0, 8 * $1::bigint - 1) n
+CROSS JOIN LATERAL (SELECT timestamptz '2026-03-03 00:00Z' + n * interval '1 day' / $1 AS at) began
+"""
+
+
+async def fill(connection: asyncpg.Connection, rides: int) -> None:
+    """Store eight days of so many rides each."""
+    await connection.execute(_BIKES, BIKES)
+    await connection.execute(_RIDERS, RIDERS)
+    await connection.execute(_RIDES, rides, RIDERS, BIKES)
+    await connection.execute("ANALYZE")
+
+
+async def measure(url: str, rides: int) -> tuple[list[float], DailySummary]:
+    """Count and compare the day several times; return the seconds each run took."""
+    connection = await asyncpg.connect(url, command_timeout=300)
+    await fill(connection, rides)
+    day = day_in(ZONE, ON)
+    seconds, summaries = [], []
+    for _ in range(RUNS):
+        begun = time.monotonic()
+        summaries.append(summarise(day, await count_day(connection, day, dead_letters=None)))
+        seconds.append(time.monotonic() - begun)
+    await connection.close()
+    return seconds, summaries[-1]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rides", type=int, default=100_000)
+    options = parser.parse_args()
+    with Guardian() as guardian, EmbeddedPostgres(guardian) as postgres:
+        url = postgres.create_database("report")
+        migrate(url)
+        seconds, summary = asyncio.run(measure(url, options.rides))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert {day.rides for day in (*summary.week, summary.totals)} == {options.rides}  # noqa: S101
+    print(f"{machine()}\n\n| rides a day | slowest s | fastest s | peak MB |\n|--:|--:|--:|--:|")
+    print(f"| {options.rides:,} | {max(seconds):.2f} | {min(seconds):.2f} | {peak_mb:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

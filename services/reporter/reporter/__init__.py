@@ -1,0 +1,1 @@
+"""What a day of rides was like, for the CEO's daily report."""

@@ -1,0 +1,195 @@
+"""EDGE: a day's counts from PostgreSQL: from the rides' totals, never from their readings."""
+
+from collections.abc import Sequence
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import msgspec
+
+from deloton.database import Connection
+from reporter.days import Day, day_in
+from reporter.summary import (
+    AGE_BANDS,
+    CUT_SHORT_S,
+    AlertCount,
+    DayCounts,
+    DayTotals,
+    Group,
+    Hour,
+    Leader,
+    age_band_label,
+    compared_days,
+)
+
+LEADERS = 5
+TOWNS = 5
+
+# Means are of seconds, not of rides: a ride counts by its readings. Of rides from before
+# `heart_rate_count` was kept, all readings stand for those with a heart rate.
+_TOTALS = """
+WITH days AS (
+    SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[])
+        AS days ("on", begins_at, ends_at)
+)
+SELECT days."on", own.*, new.new_riders, alerts.alerts
+FROM days
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rides,
+           count(DISTINCT rider_id) AS riders,
+           coalesce(sum(duration_s), 0) AS ride_time_s,
+           coalesce(sum(total_power_watts), 0) AS total_power_watts,
+           coalesce(sum(energy_kj), 0) AS energy_kj,
+           avg(duration_s) AS mean_duration_s,
+           sum(mean_power_watts * reading_count)
+               / nullif(sum(reading_count) FILTER (WHERE mean_power_watts IS NOT NULL), 0)
+               AS mean_power_watts,
+           sum(mean_heart_rate_bpm * coalesce(heart_rate_count, reading_count))
+               / nullif(sum(coalesce(heart_rate_count, reading_count))
+                        FILTER (WHERE mean_heart_rate_bpm IS NOT NULL), 0)
+               AS mean_heart_rate_bpm,
+           count(*) FILTER (WHERE ended_at IS NULL) AS open_rides,
+           count(*) FILTER (WHERE duration_s < $4) AS rides_cut_short,
+           count(*) FILTER (WHERE rider_id IS NULL) AS rides_without_rider,
+           1 - sum(heart_rate_count)::float
+               / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
+               AS without_contact_share
+    FROM rides WHERE started_at >= days.begins_at AND started_at < days.ends_at
+) own
+CROSS JOIN LATERAL (
+    SELECT count(*) AS new_riders FROM (
+        SELECT DISTINCT rider_id FROM rides
+        WHERE started_at >= days.begins_at AND started_at < days.ends_at
+    ) rode
+    WHERE rider_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM rides earlier
+        WHERE earlier.rider_id = rode.rider_id AND earlier.started_at < days.begins_at
+    )
+) new
+CROSS JOIN LATERAL (
+    SELECT count(*) AS alerts FROM heart_rate_alerts
+    WHERE measured_at >= days.begins_at AND measured_at < days.ends_at
+) alerts
+"""
+
+_FIRST_RIDE = "SELECT started_at FROM rides ORDER BY started_at LIMIT 1"
+
+_HOURS = """
+SELECT floor(extract(epoch FROM started_at - $1::timestamptz) / 3600)::int AS number,
+       count(*) AS rides,
+       coalesce(sum(total_power_watts), 0) AS total_power_watts,
+       sum(mean_power_watts * reading_count)
+           / nullif(sum(reading_count) FILTER (WHERE mean_power_watts IS NOT NULL), 0)
+           AS mean_power_watts
+FROM rides WHERE started_at >= $1 AND started_at < $2
+GROUP BY number
+"""
+
+_GROUPS = """
+WITH ridden AS (
+    SELECT ride.rider_id, ride.duration_s, {label} AS label,
+           row_number() OVER (PARTITION BY ride.rider_id ORDER BY ride.started_at) = 1
+               AND ride.rider_id IS NOT NULL AS is_first_today
+    FROM rides ride LEFT JOIN riders USING (rider_id)
+    CROSS JOIN (SELECT $3::date AS "on") today
+    WHERE ride.started_at >= $1 AND ride.started_at < $2
+)
+SELECT label, count(*) AS rides,
+       count(*) FILTER (WHERE is_first_today) AS riders,
+       count(*) FILTER (WHERE is_first_today AND NOT EXISTS (
+           SELECT FROM rides earlier
+           WHERE earlier.rider_id = ridden.rider_id AND earlier.started_at < $1
+       )) AS new_riders,
+       coalesce(sum(duration_s), 0) AS ride_time_s
+FROM ridden GROUP BY label
+ORDER BY label IS NULL, rides DESC, label
+"""
+_LABELS = {
+    "genders": "coalesce(gender, 'unknown')",
+    "ages": 'width_bucket(extract(year FROM age(today."on", born_on)), ARRAY[{bounds}]::numeric[])',
+    "towns": "town",
+    "sources": "original_source",
+}
+
+_LEADERS = """
+SELECT rider_id,
+       nullif(concat_ws(' ', min(first_name), min(last_name)), '') AS name,
+       count(*) AS rides,
+       coalesce(sum(duration_s), 0) AS ride_time_s,
+       coalesce(sum(rides.energy_kj), 0) AS energy_kj,
+       max(max_power_watts) AS max_power_watts
+FROM rides JOIN riders USING (rider_id)
+WHERE started_at >= $1 AND started_at < $2
+GROUP BY rider_id
+HAVING {measure} > 0
+ORDER BY {measure} DESC, rider_id LIMIT $3
+"""
+
+_ALERTS = """
+SELECT level, count(*) AS alerts,
+       count(*) FILTER (WHERE state = 'sent') AS sent,
+       count(*) FILTER (WHERE state = 'pending') AS pending
+FROM heart_rate_alerts WHERE measured_at >= $1 AND measured_at < $2
+GROUP BY level ORDER BY array_position(ARRAY['critical', 'high', 'low'], level)
+"""
+
+
+async def count_day(connection: Connection, day: Day, dead_letters: int | None) -> DayCounts:
+    """Count all that the report of a day tells, as of one moment."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        span = (day.begins_at, day.ends_at)
+        first_ride_at = await connection.fetchval(_FIRST_RIDE)
+        groups = {name: await _groups(connection, name, day) for name in _LABELS}
+        return DayCounts(
+            totals=await count_totals(connection, compared_days(day.on), day.zone),
+            first_ride_on=first_ride_at and first_ride_at.astimezone(day.zone).date(),
+            hours=_hours(day, await connection.fetch(_HOURS, *span)),
+            genders=groups["genders"],
+            ages=_banded(groups["ages"]),
+            towns=[group for group in groups["towns"] if group.label is not None][:TOWNS],
+            sources=groups["sources"],
+            leaders=await _leaders(connection, "sum(rides.energy_kj)", day),
+            sprinters=await _leaders(connection, "max(max_power_watts)", day),
+            alerts=[AlertCount(**row) for row in await connection.fetch(_ALERTS, *span)],
+            dead_letters=dead_letters,
+        )
+
+
+async def count_totals(
+    connection: Connection, dates: Sequence[date], zone: ZoneInfo
+) -> list[DayTotals]:
+    """The totals of each of these days, in their order."""
+    days = [day_in(zone, on) for on in dates]
+    rows = await connection.fetch(
+        _TOTALS,
+        [day.on for day in days],
+        [day.begins_at for day in days],
+        [day.ends_at for day in days],
+        float(CUT_SHORT_S),
+    )
+    return sorted((DayTotals(**row) for row in rows), key=lambda totals: totals.on)
+
+
+async def _groups(connection: Connection, name: str, day: Day) -> list[Group]:
+    label = _LABELS[name].replace("{bounds}", ",".join(map(str, AGE_BANDS)))
+    query = _GROUPS.replace("{label}", f"({label})::text")
+    rows = await connection.fetch(query, day.begins_at, day.ends_at, day.on)
+    return [Group(**row) for row in rows]
+
+
+async def _leaders(connection: Connection, measure: str, day: Day) -> list[Leader]:
+    query = _LEADERS.replace("{measure}", measure)
+    rows = await connection.fetch(query, day.begins_at, day.ends_at, LEADERS)
+    return [Leader(**row) for row in rows]
+
+
+def _hours(day: Day, rows: Sequence[asyncpg.Record]) -> dict[int, Hour]:
+    return {number: Hour(day.hour_label(number), *facts) for number, *facts in rows}
+
+
+def _banded(ages: Sequence[Group]) -> list[Group]:
+    """Name the bands that the database gave numbers to."""
+    return [
+        msgspec.structs.replace(age, label=age.label and age_band_label(int(age.label)))
+        for age in ages
+    ]

@@ -1,0 +1,129 @@
+"""Every figure stands beside the day before and the mean of seven days, whatever is missing."""
+
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from reporter.days import day_in
+from reporter.summary import (
+    FIGURES,
+    AlertCount,
+    DailySummary,
+    DayCounts,
+    DayTotals,
+    Group,
+    Hour,
+    age_band_label,
+    compared_days,
+    summarise,
+)
+
+ON = date(2026, 3, 10)
+LONDON = ZoneInfo("Europe/London")
+
+
+def a_summary(
+    *totals: DayTotals,
+    on: date = ON,
+    first_ride_on: date | None = date(2025, 1, 1),
+    hours: dict[int, Hour] | None = None,
+    ages: tuple[Group, ...] = (),
+) -> DailySummary:
+    """What is told of a day of which this was counted."""
+    counts = DayCounts(totals=totals, first_ride_on=first_ride_on, hours=hours or {}, ages=ages)
+    return summarise(day_in(LONDON, on), counts)
+
+
+def a_day(back: int, *, rides: int = 0, mean_power_watts: float | None = None) -> DayTotals:
+    """The totals of a day before the report's."""
+    return DayTotals(on=ON - timedelta(days=back), rides=rides, mean_power_watts=mean_power_watts)
+
+
+def test_a_figure_is_compared_with_the_day_before_and_the_seven_days_before() -> None:
+    week = [a_day(back, rides=10 * back) for back in range(1, 8)]
+    rides = a_summary(a_day(0, rides=30), *week).figure("rides")
+    assert (rides.value, rides.day_before, rides.mean_of_week) == (30, 10, 40)
+    assert rides.change_from_day_before == pytest.approx(2.0)
+    assert rides.change_from_week == pytest.approx(-0.25)
+
+
+def test_every_figure_is_told_of_every_day() -> None:
+    assert [figure.name for figure in a_summary().figures] == list(FIGURES)
+
+
+def test_a_day_without_rides_between_empty_days_compares_with_nothing() -> None:
+    summary = a_summary()
+    assert {figure.change_from_day_before for figure in summary.figures} == {None}
+    assert {figure.change_from_week for figure in summary.figures} == {None}
+    assert summary.totals == DayTotals(on=ON)
+    assert summary.busiest_hours == []
+
+
+def test_an_empty_day_after_a_full_one_lost_everything() -> None:
+    summary = a_summary(a_day(1, rides=12, mean_power_watts=90.0))
+    assert summary.figure("rides").change_from_day_before == -1
+    assert summary.figure("mean_power_watts").change_from_day_before is None
+
+
+def test_a_full_day_after_an_empty_one_is_no_division_by_zero() -> None:
+    rides = a_summary(a_day(0, rides=12)).figure("rides")
+    assert (rides.day_before, rides.mean_of_week) == (0, 0)
+    assert (rides.change_from_day_before, rides.change_from_week) == (None, None)
+
+
+def test_sums_count_empty_days_and_means_leave_them_out() -> None:
+    summary = a_summary(a_day(0), a_day(2, rides=7, mean_power_watts=80.0))
+    assert summary.figure("rides").mean_of_week == 1
+    assert summary.figure("mean_power_watts").mean_of_week == 80
+
+
+def test_days_before_the_first_ride_ever_are_not_compared_with() -> None:
+    rides = a_summary(
+        a_day(0, rides=6), a_day(1, rides=4), first_ride_on=ON - timedelta(days=1)
+    ).figure("rides")
+    assert (rides.day_before, rides.mean_of_week) == (4, 4)
+
+
+@pytest.mark.parametrize("first_ride_on", [None, ON])
+def test_the_first_day_ever_has_no_past(first_ride_on: date | None) -> None:
+    summary = a_summary(a_day(0, rides=1), first_ride_on=first_ride_on)
+    assert (summary.week, summary.day_before) == ((), None)
+    assert summary.figure("rides").mean_of_week is None
+
+
+def test_riders_who_are_not_new_return() -> None:
+    assert DayTotals(on=ON, riders=9, new_riders=2).returning_riders == 7
+
+
+@pytest.mark.parametrize(
+    ("on", "count"), [(date(2026, 3, 29), 23), (ON, 24), (date(2026, 10, 25), 25)]
+)
+def test_every_hour_of_the_day_is_told_also_where_the_clocks_change(on: date, count: int) -> None:
+    hours = a_summary(on=on, hours={count - 1: Hour("23:00", rides=3)}).hours
+    assert len(hours) == count
+    assert (hours[0], hours[-1]) == (Hour("00:00"), Hour("23:00", rides=3))
+
+
+def test_hours_that_are_equally_busy_are_all_the_busiest() -> None:
+    summary = a_summary(hours={6: Hour("06:00", 5), 7: Hour("07:00", 2), 18: Hour("18:00", 5)})
+    assert [hour.label for hour in summary.busiest_hours] == ["06:00", "18:00"]
+
+
+def test_age_bands_come_in_order_of_age_and_the_unknown_last() -> None:
+    labels = [None, "65 and over", "under 25", "35–44"]
+    ages = tuple(Group(label, 1, 1, 0, 60.0) for label in labels)
+    told = [group.label for group in a_summary(ages=ages).ages]
+    assert told == ["under 25", "35–44", "65 and over", None]
+
+
+def test_age_bands_have_names() -> None:
+    assert [age_band_label(number) for number in (0, 1, 5)] == ["under 25", "25–34", "65 and over"]
+
+
+def test_alerts_that_reached_nobody_are_those_neither_sent_nor_on_their_way() -> None:
+    assert AlertCount("high", alerts=5, sent=2, pending=1).not_sent == 2
+
+
+def test_eight_days_are_counted_oldest_first() -> None:
+    assert compared_days(ON)[:: len(compared_days(ON)) - 1] == [date(2026, 3, 3), ON]
