@@ -22,6 +22,7 @@ from benchmarks.system import (
 OURS = "our worker, all its work"
 # Stock Faust would take the better part of an hour for the whole backlog.
 SAMPLE_S = 15.0
+PROGRESS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM ingest_offsets"
 
 
 def our_worker(system: System, total: int) -> Measured:
@@ -29,13 +30,12 @@ def our_worker(system: System, total: int) -> Measured:
     url = system.fresh_database()
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         connection = loop.run_until_complete(asyncpg.connect(url))
-        query = "SELECT coalesce(sum(next_offset), 0)::bigint FROM ingest_offsets"
         measured = measure_program(
             OURS,
             ["-m", "ingestor"],
             system.environment(DATABASE_URL=url, CONSUMER_GROUP=url.rsplit("/", 1)[1]),
             total=total,
-            progress=lambda: int(loop.run_until_complete(connection.fetchval(query))),
+            progress=lambda: int(loop.run_until_complete(connection.fetchval(PROGRESS))),
         )
         loop.run_until_complete(connection.close())
     return measured
