@@ -16,6 +16,7 @@ from bike_simulator.pacing import AT_ONCE
 from bike_simulator.settings import Settings
 from demo.embedded_broker import EmbeddedBroker
 from demo.guardian import Guardian
+from tests.kafka.apache_kafka import ApacheKafka
 
 START_AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PLAN = FleetPlan(START_AT, 20, until_at=START_AT + timedelta(minutes=10), back_to_back=True)
@@ -94,22 +95,24 @@ async def test_the_topic_is_created_when_asked_for(broker: EmbeddedBroker) -> No
         await outlet.close()
 
 
+@pytest.mark.kafka
 async def test_a_broker_that_goes_away_and_comes_back_gets_the_rest_in_order(
     guardian: Guardian,
 ) -> None:
-    with EmbeddedBroker(guardian) as broker:
-        await broker.create_topic("deloton", PARTITIONS)
-        outlet = KafkaOutlet(Settings(bootstrap_servers=broker.bootstrap_servers))
+    with ApacheKafka(guardian) as kafka:
+        await kafka.create_topic("deloton", PARTITIONS)
+        outlet = KafkaOutlet(Settings(bootstrap_servers=kafka.bootstrap_servers))
         await outlet.open()
-        broker.kill()
         messages = list(simulate(PLAN))
-        delivery = asyncio.create_task(outlet.deliver(messages))
+        first, rest = messages[: len(messages) // 2], messages[len(messages) // 2 :]
+        await outlet.deliver(first)
+        kafka.kill()
+        delivery = asyncio.create_task(outlet.deliver(rest))
         await asyncio.sleep(0.5)
         assert not delivery.done()
-        broker.start()
-        await broker.create_topic("deloton", PARTITIONS)
+        kafka.start()
         await delivery
         await outlet.close()
-        records = await read_all(broker.bootstrap_servers, "deloton")
+        records = await read_all(kafka.bootstrap_servers, "deloton")
     arrived = [Message(record.key, record.value, 0) for record in records]
     assert by_key(arrived) == by_key(messages)
