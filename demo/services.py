@@ -35,6 +35,7 @@ class Service:
 def make_services(settings: Settings) -> list[Service]:
     """Return the table; services stop in the reverse order."""
     ingestor = f"http://{LOCALHOST}:{settings.port(chosen.INGESTOR)}"
+    dashboard = f"http://{LOCALHOST}:{settings.port(chosen.DASHBOARD)}"
     fleet = (
         f"--bikes={settings.bikes}",
         f"--seed={settings.seed}",
@@ -56,6 +57,13 @@ def make_services(settings: Settings) -> list[Service]:
             },
             page=f"{ingestor}/metrics",
             health=f"{ingestor}/health",
+        ),
+        Service(
+            "dashboard",
+            "dashboard",
+            environment={"PORT": str(settings.port(chosen.DASHBOARD))},
+            page=dashboard,
+            health=f"{dashboard}/_stcore/health",
         ),
         Service(
             "bike-simulator",

@@ -25,7 +25,8 @@ class Port:
 DATABASE = Port("the demo's PostgreSQL", "DEMO_DATABASE_PORT", 15432)
 KAFKA = Port("the demo's Kafka broker", "DEMO_KAFKA_PORT", 19092)
 INGESTOR = Port("the ingestor's health and metrics", "DEMO_INGESTOR_PORT", 19101)
-PORTS = (DATABASE, KAFKA, INGESTOR)
+DASHBOARD = Port("the dashboard", "DEMO_DASHBOARD_PORT", 18501)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from that order alone, and no line says that a ride ended. The rules, line by li
 A *Ride* line (seconds since the ride began, resistance) waits for its *Telemetry* line:
 
 - Telemetry within a second after it: the two are one reading, at the Telemetry line's stamp.
-- Anything else first, but for repeats: the Ride line is a reading of its own, at its own stamp,
-  and what the missing half would have told is None.
+- Anything else first, but for repeats and announcements: the Ride line is a reading of its own,
+  at its own stamp, and what the missing half would have told is None.
 
 A Ride line belongs to the ride of its stream, which is resumed if it was held to be over, where
 
@@ -15,19 +15,23 @@ A Ride line belongs to the ride of its stream, which is resumed if it was held t
   next ride was announced since; or
 - its duration is higher and it implies the same beginning (stamp - duration) within 2 s.
 
-With the same beginning and a duration that is not higher it is a repeat and is dropped. Every
-other Ride line tells of a ride whose beginning was lost: a ride without a rider begins at
+With the same beginning and a duration that is not higher it is a repeat and is dropped; so is
+what the ride before this one has told, since a producer sends a whole batch again. Every other
+Ride line tells of a ride whose beginning was lost: a ride without a rider begins at
 stamp - duration, on the bike that the stream last named.
 
 A *Telemetry* line that no Ride line waits for is a reading with no duration and no resistance.
 It is a repeat where it is not later than the ride's last reading. It is refused where it could
-belong to no ride: none is known, the next one was announced, or 30 s have passed.
+belong to no ride: none is known, the next one was announced, a later Ride line waits, or 30 s
+have passed.
 
-A `[SYSTEM]` line begins a ride at its stamp; the same bike and stamp again is a repeat. Markers
-and `Getting user data` announce the next ride and so end the one before.
+A `[SYSTEM]` line begins a ride at its stamp. The stamp of this ride or of the one before again is
+a repeat, and takes back what was announced. Markers and `Getting user data` announce the next
+ride: the one before counts on no more, but may still turn out to go on.
 
 A ride ends at its last reading. The reason is silence where more than 30 s pass before the next
-ride's beginning, or where the caller has waited that long; else it is the next ride.
+ride's beginning, or where the caller has waited that long and no next ride was announced; else
+it is the next ride.
 
 Repeating a series of lines from the same state gives the same rides and readings.
 """
@@ -109,12 +113,13 @@ class Ride(Struct, eq=False, kw_only=True):
         known = [stamp for stamp in stamps if stamp is not None]
         return min(known), max(known)
 
+    def counts_on_with(self, line: RideLine) -> bool:
+        """Whether a Ride line's duration is the next of this ride, whatever its stamp."""
+        return 0 < line.elapsed_s - self.elapsed_s <= COUNTS_ON_S
+
     def goes_on_with(self, line: RideLine) -> bool:
-        """Whether a Ride line is the next of this ride."""
-        step_s = line.elapsed_s - self.elapsed_s
-        if 0 < step_s <= COUNTS_ON_S and self.end_reason is not EndReason.NEXT_RIDE:
-            return True
-        return step_s > 0 and self._began_with(line)
+        """Whether a Ride line tells of a later second of this ride, by its stamp."""
+        return line.elapsed_s > self.elapsed_s and self._began_with(line)
 
     def has_heard(self, line: RideLine, elapsed_s: float) -> bool:
         """Whether a Ride line tells of a second of this ride up to the one at `elapsed_s`."""
@@ -194,15 +199,21 @@ class Assembled(Struct, eq=False):
 
 
 class Stream:
-    """The lines of one bike: the ride in progress or last heard of, and the waiting Ride line."""
+    """The lines of one bike: the ride in progress or last heard of, and the waiting Ride line.
 
-    __slots__ = ("bike_serial", "heard_at", "key", "ride", "waiting")
+    `previous` is the ride before: what it has told may come again. `announced` says that the
+    next ride was announced and nothing of it came yet.
+    """
+
+    __slots__ = ("announced", "bike_serial", "heard_at", "key", "previous", "ride", "waiting")
 
     def __init__(self, key: bytes, bike_serial: str | None = None) -> None:
         self.key = stream_key(key)
         self.bike_serial = bike_serial or unknown_bike(self.key)
         self.ride: Ride | None = None
+        self.previous: Ride | None = None
         self.waiting: RideLine | None = None
+        self.announced = False
         self.heard_at = 0.0
 
     def accept(self, line: LogLine, out: Assembled) -> Refusal | None:
@@ -215,25 +226,21 @@ class Stream:
         elif kind is RideAnnounced:
             self._accept_announcement(line, out)  # type: ignore[arg-type]
         else:
-            self._end_ride(EndReason.NEXT_RIDE, out)
+            self.announced = True
         return None
 
     def end_by_silence(self, out: Assembled) -> None:
         """The caller has waited for 30 s and heard nothing."""
         if self.ride is not None and self.ride.ended_at is None:
-            self._end_ride(EndReason.SILENCE, out)
+            self._end_ride(EndReason.NEXT_RIDE if self.announced else EndReason.SILENCE, out)
 
     def _accept_ride_line(self, line: RideLine, out: Assembled) -> None:
         ride = self.ride
-        if self.waiting is not None and ride is not None:
-            if line.at == self.waiting.at or ride.has_heard(line, self.waiting.elapsed_s):
-                out.repeats += 1
-                return
-            self._release_waiting(out)
-        if ride is None or not ride.goes_on_with(line):
-            if ride is not None and ride.has_heard(line, ride.elapsed_s):
-                out.repeats += 1
-                return
+        if ride is not None and self._has_heard(ride, line):
+            out.repeats += 1
+            return
+        self._release_waiting(out)
+        if ride is None or not self._goes_on(ride, line):
             started_at = _count_back(line.at, line.elapsed_s)
             ride = Ride.begin(self.key, self.bike_serial, started_at, None)
             self._begin_ride(Started(ride, None, None), out)
@@ -242,6 +249,24 @@ class Stream:
         if not _NO_TIME <= line.at - ride.last_at < CLOCK_JUMP:
             ride.note_clock_jump(line.at)
         self.waiting = line
+        self.announced = False
+
+    def _has_heard(self, ride: Ride, line: RideLine) -> bool:
+        """Whether a Ride line tells again what this ride or the one before has told."""
+        waiting, previous = self.waiting, self.previous
+        if waiting is not None:
+            if line.at == waiting.at or ride.has_heard(line, waiting.elapsed_s):
+                return True
+        elif line.elapsed_s <= ride.elapsed_s and ride.has_heard(line, ride.elapsed_s):
+            return True
+        return (
+            previous is not None
+            and line.at < ride.started_at
+            and previous.has_heard(line, previous.elapsed_s)
+        )
+
+    def _goes_on(self, ride: Ride, line: RideLine) -> bool:
+        return (not self.announced and ride.counts_on_with(line)) or ride.goes_on_with(line)
 
     def _accept_telemetry(self, line: TelemetryLine, out: Assembled) -> Refusal | None:
         waiting, ride = self.waiting, self.ride
@@ -265,17 +290,19 @@ class Stream:
             if line.at <= ride.last_at:
                 out.repeats += 1
                 return None
+            if line.at < waiting.at:
+                return _NO_RIDE
             self._release_waiting(out)
         return self._accept_lone_telemetry(line, out)
 
     def _accept_lone_telemetry(self, line: TelemetryLine, out: Assembled) -> Refusal | None:
         ride = self.ride
-        if ride is None or ride.end_reason is EndReason.NEXT_RIDE:
+        if ride is None:
             return _NO_RIDE
         if line.at <= ride.last_at:
             out.repeats += 1
             return None
-        if line.at - ride.last_at > SILENCE:
+        if self.announced or line.at - ride.last_at > SILENCE:
             return _NO_RIDE
         if ride.ended_at is not None:
             self._resume(ride, line.at, out)
@@ -294,13 +321,17 @@ class Stream:
         return None
 
     def _accept_announcement(self, line: RideAnnounced, out: Assembled) -> None:
-        self.bike_serial = line.bike_serial or self.bike_serial
-        ride = self.ride
-        if ride is not None and ride.started_at == line.at and ride.bike_serial == self.bike_serial:
+        bike_serial = line.bike_serial or self.bike_serial
+        if any(
+            known is not None and known.started_at == line.at and known.bike_serial == bike_serial
+            for known in (self.ride, self.previous)
+        ):
+            self.announced = False
             out.repeats += 1
             return
+        self.bike_serial = bike_serial
         rider_id = line.rider.rider_id if line.rider else None
-        ride = Ride.begin(self.key, self.bike_serial, line.at, rider_id)
+        ride = Ride.begin(self.key, bike_serial, line.at, rider_id)
         self._begin_ride(Started(ride, line.firmware, line.rider), out)
 
     def _begin_ride(self, started: Started, out: Assembled) -> None:
@@ -309,7 +340,8 @@ class Stream:
             silent_for = started.ride.started_at - self.ride.last_at
             reason = EndReason.SILENCE if silent_for > SILENCE else EndReason.NEXT_RIDE
             self._end_ride(reason, out)
-        self.ride = started.ride
+        self.previous, self.ride = self.ride, started.ride
+        self.announced = False
         out.begin(started)
         out.moved[self.key] = self
 

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and which of its errors pass by themselves."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import asyncpg
@@ -22,24 +23,32 @@ _TRANSIENT_ERRORS: tuple[type[BaseException], ...] = (
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
-
-_GONE_UNDER_ITS_USER = ("connection is closed", "connection has been released back to the pool")
+# What asyncpg says of misuse and also of a connection that broke under its user, as in mid-COPY.
+_GONE_UNDER_ITS_USER = (
+    "connection is closed",
+    "connection has been released back to the pool",
+    "another operation is in progress",
+    "cannot switch to state",
+)
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether a restart, a failover or a busy server says this: trying again is the answer."""
-    if isinstance(error, asyncpg.InterfaceError):
-        # asyncpg says this of misuse too, and of a connection that went away under its user.
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return any(words in str(error) for words in _GONE_UNDER_ITS_USER)
     return isinstance(error, _TRANSIENT_ERRORS)
 
 
-async def connect_pool(url: str, *, size: int, application: str) -> asyncpg.Pool:
+async def connect_pool(
+    url: str, *, size: int, application: str, server_settings: Mapping[str, str] | None = None
+) -> asyncpg.Pool:
     """A pool of up to `size` connections, in UTC, named `application` in pg_stat_activity.
 
-    Connects when first used, so that it can be made while the server is away.
+    `server_settings` are further ones of PostgreSQL's, such as its timeouts. Connects when first
+    used, so that it can be made while the server is away.
     """
     return await asyncpg.create_pool(
         url,
@@ -47,5 +56,9 @@ async def connect_pool(url: str, *, size: int, application: str) -> asyncpg.Pool
         max_size=size,
         timeout=10,
         command_timeout=120,
-        server_settings={"application_name": application, "timezone": "UTC"},
+        server_settings={
+            "application_name": application,
+            "timezone": "UTC",
+            **(server_settings or {}),
+        },
     )

@@ -3,7 +3,11 @@
 ```text
 DelotonError
 ├── SettingsError         a setting is missing or cannot be meant
-└── PartitionLost         another worker has claimed the partition; nothing was written
+├── PartitionLost         another worker has claimed the partition; nothing was written
+└── MailError             a mail was not accepted
+    ├── MailThrottled     we send too fast, or more than we may: slow down, send it again
+    ├── MailUnavailable   the provider is away, or does not know us: send it again later
+    └── MailRefused       this message or address is refused for good
 ```
 
 A line that cannot be used is not an error but a value: see `deloton.log_lines.Refusal`.
@@ -25,3 +29,19 @@ class PartitionLost(DelotonError):
         super().__init__(f"{topic}[{partition}] has been claimed by another worker")
         self.topic = topic
         self.partition = partition
+
+
+class MailError(DelotonError):
+    """A mail was not accepted; says why in the provider's own code, without any address."""
+
+
+class MailThrottled(MailError):
+    """We send too fast, or more than we may: slow down and send it again."""
+
+
+class MailUnavailable(MailError):
+    """The provider is away or does not know us: send it again later."""
+
+
+class MailRefused(MailError):
+    """This message or its address is refused for good; others may pass."""

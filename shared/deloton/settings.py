@@ -4,6 +4,7 @@ A service's own settings class adds its names to one of these. All that is missi
 reported at once, and secrets stay out of the `repr`.
 """
 
+from email.utils import parseaddr
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -27,9 +28,24 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _mail_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("ses://", "smtp://", "smtps://", "file:///")):
+        raise ValueError("must begin with ses://, smtp://, smtps:// or file:///")
+    return url
+
+
+def _sender(text: str) -> str:
+    _, address = parseaddr(text)
+    if "@" not in address:
+        raise ValueError("must be an address, like Deloton <alerts@example.com>")
+    return text
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+MailUrl = Annotated[SecretStr, AfterValidator(_mail_url)]
+Sender = Annotated[str, AfterValidator(_sender)]
 
 
 class Settings(BaseSettings):
@@ -76,6 +92,14 @@ class KafkaSettings(Settings):
             if missing:
                 raise ValueError(f"{self.kafka_security_protocol} needs {' and '.join(missing)}")
         return self
+
+
+class MailSettings(Settings):
+    """The way out for mail, and who it is from; see `deloton.mail.open_mailer`."""
+
+    mail_url: MailUrl
+    mail_from: Sender
+    aws_endpoint_url: str | None = None
 
 
 def _explain(error: ValidationError) -> str:

@@ -5,7 +5,9 @@ compares the two.
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    true,
 )
 
 metadata = MetaData(
@@ -58,6 +61,7 @@ riders = Table(
     CheckConstraint("gender IN ('female', 'male', 'other', 'unknown')", name="gender"),
     comment="A rider as last told by a bike; the newest stamp wins.",
 )
+Index("ix_riders_town", func.lower(riders.c.town))
 
 bikes = Table(
     "bikes",
@@ -80,6 +84,7 @@ rides = Table(
     Column("duration_s", Double, comment="seconds, by the bike's own count"),
     Column("mean_heart_rate_bpm", Double, comment="seconds without a heart rate left out"),
     Column("max_heart_rate_bpm", SmallInteger),
+    Column("heart_rate_count", Integer, comment="readings that hold a heart rate"),
     Column("mean_cadence_rpm", Double),
     Column("max_cadence_rpm", SmallInteger),
     Column("mean_power_watts", Double),
@@ -95,6 +100,9 @@ rides = Table(
     comment="A ride: a rider, a bike, a start.",
 )
 Index("ix_rides_open", rides.c.started_at, postgresql_where=rides.c.ended_at.is_(None))
+# Leaders of all time are read from their top, without looking at the other rides.
+for _figure in ("max_power_watts", "mean_power_watts", "energy_kj"):
+    Index(f"ix_rides_{_figure}", rides.c[_figure], rides.c.ride_id)
 
 readings = Table(
     "readings",
@@ -110,6 +118,90 @@ readings = Table(
     postgresql_partition_by="RANGE (at)",
 )
 
+heart_rate_alerts = Table(
+    "heart_rate_alerts",
+    metadata,
+    Column("alert_id", BigInteger, Identity(), primary_key=True),
+    Column("ride_id", ForeignKey(rides.c.ride_id, ondelete="CASCADE"), nullable=False),
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        comment="NULL: who rode is not known",
+    ),
+    Column("level", Text, nullable=False, comment="low, high or critical"),
+    Column("measured_at", _UTC, nullable=False, comment="the reading that made it an alert"),
+    Column("heart_rate_bpm", SmallInteger, nullable=False, comment="that reading's heart rate"),
+    Column("limit_bpm", Double, nullable=False, comment="the rider's limit that it passed"),
+    Column("limit_rule", Text, nullable=False, comment="where that limit comes from"),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        comment="pending until sent, expired, undeliverable or failed",
+    ),
+    Column("created_at", _UTC, nullable=False, server_default=func.now()),
+    Column("settled_at", _UTC, comment="when it left the state pending"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="tries to send it"),
+    Column("provider_message_id", Text, comment="what the mail provider calls the mail"),
+    Column("latency_ms", Integer, comment="from the reading to the provider's acceptance"),
+    UniqueConstraint("ride_id", "level"),
+    CheckConstraint("level IN ('low', 'high', 'critical')", name="level"),
+    CheckConstraint(
+        "state IN ('pending', 'sent', 'expired', 'undeliverable', 'failed')", name="state"
+    ),
+    CheckConstraint("(state = 'pending') = (settled_at IS NULL)", name="settled"),
+    Index("ix_heart_rate_alerts_measured_at", "measured_at"),
+    Index("ix_heart_rate_alerts_rider_id_measured_at", "rider_id", "measured_at"),
+    comment="An abnormal heart rate and the mail about it: at most one a ride and level.",
+)
+Index(
+    "ix_heart_rate_alerts_pending",
+    heart_rate_alerts.c.measured_at,
+    postgresql_where=heart_rate_alerts.c.state == "pending",
+)
+
+rider_limits = Table(
+    "rider_limits",
+    metadata,
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("low_bpm", SmallInteger, comment="this and the next two: NULL is the rule's own limit"),
+    Column("high_bpm", SmallInteger),
+    Column("critical_bpm", SmallInteger),
+    Column("alerts_on", Boolean, nullable=False, server_default=true()),
+    Column("updated_at", _UTC, nullable=False, server_default=func.now()),
+    CheckConstraint(
+        "low_bpm BETWEEN 20 AND 250 AND high_bpm BETWEEN 20 AND 250 "
+        "AND critical_bpm BETWEEN 20 AND 250",
+        name="plausible",
+    ),
+    CheckConstraint(
+        "low_bpm < high_bpm AND high_bpm <= critical_bpm AND low_bpm < critical_bpm", name="order"
+    ),
+    comment="A rider's own heart-rate limits, agreed with a doctor, or alerts switched off.",
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("report_on", Date, primary_key=True, comment="the day told of, in the company's zone"),
+    Column("state", Text, nullable=False, comment="sending until known: sent or failed"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="tries to send it"),
+    Column("started_at", _UTC, nullable=False, comment="when the last try began"),
+    Column("sent_at", _UTC, comment="when the mail provider last accepted it"),
+    Column("archived_at", _UTC, comment="when the archive last took it; NULL: not archived"),
+    Column("provider_message_id", Text, comment="what the mail provider calls the mail"),
+    Column("failure", Text, comment="why the last try failed"),
+    CheckConstraint("state IN ('sending', 'sent', 'failed')", name="state"),
+    CheckConstraint("(state = 'failed') = (failure IS NOT NULL)", name="failed_with_reason"),
+    CheckConstraint("state <> 'sent' OR sent_at IS NOT NULL", name="sent_with_time"),
+    comment="The CEO's daily reports: which days were told of, so that none is told twice.",
+)
+
 ingest_offsets = Table(
     "ingest_offsets",
     metadata,
@@ -117,7 +209,7 @@ ingest_offsets = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False, comment="first record not yet stored"),
     Column("claim", BigInteger, nullable=False, comment="counts the workers that took over"),
-    Column("waiting", LargeBinary, nullable=False, comment="half readings at next_offset"),
+    Column("notes", LargeBinary, nullable=False, comment="half readings and more, at next_offset"),
     Column("updated_at", _UTC, nullable=False, server_default=func.now()),
     comment="How far each partition is stored; moves in the transaction that stores the rows.",
 )
@@ -130,6 +222,9 @@ ingest_streams = Table(
     Column("stream_key", LargeBinary, primary_key=True, comment="the messages' key"),
     Column("bike_serial", Text, nullable=False),
     Column("ride_id", BigInteger, nullable=False, comment="the stream's last ride"),
+    Column("previous_started_at", _UTC, comment="this and below: the ride before, if any"),
+    Column("previous_counted_at", _UTC, comment="its last reading with a duration"),
+    Column("previous_elapsed_s", Double, comment="that reading's duration"),
     comment="Which ride each stream is on, to go on with it after a restart.",
 )
 
@@ -139,4 +234,33 @@ erasures = Table(
     Column("rider_id", BigInteger, primary_key=True, autoincrement=False),
     Column("erased_at", _UTC, nullable=False),
     comment="Riders whose data were erased: lines stamped before do not bring them back.",
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True, comment="the public part of the key"),
+    Column("name", Text, nullable=False, comment="who uses it"),
+    Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of the secret part"),
+    Column("scopes", ARRAY(Text), nullable=False, comment="of read, personal, erase"),
+    Column("requests_per_minute", Integer, nullable=False, comment="in each API process"),
+    Column("created_at", _UTC, nullable=False, server_default=func.now()),
+    Column("revoked_at", _UTC, comment="from then on it opens nothing"),
+    CheckConstraint("scopes <@ ARRAY['read', 'personal', 'erase']", name="scopes"),
+    CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),
+    comment="Who may ask the API, and what; the key itself is shown once and not kept.",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", BigInteger, Identity(), primary_key=True),
+    Column("at", _UTC, nullable=False, server_default=func.now()),
+    Column("key_id", ForeignKey(api_keys.c.key_id), nullable=False, comment="who did it"),
+    Column("action", Text, nullable=False, comment="delete_ride, erase_rider or export_rider"),
+    Column("subject_id", BigInteger, nullable=False, comment="the ride's or the rider's id"),
+    Column("reason", Text, comment="as given by who did it"),
+    CheckConstraint("action IN ('delete_ride', 'erase_rider', 'export_rider')", name="action"),
+    Index("ix_audit_subject_id", "subject_id"),
+    comment="What was deleted or handed out of a person's data, by whom, when and why.",
 )

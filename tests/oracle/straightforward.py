@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from tests.oracle.raw_lines import Line, read_line, rider_row, words_or_none
@@ -172,7 +173,8 @@ def belongs(line: Line, ride: Ride | None, announced: bool) -> str:
 def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | None]]:
     """Each line alone, but a Ride line with the Telemetry line that comes right after it.
 
-    A last Ride line still waits for its other half, unless one has waited long enough.
+    Announcements between the two come first. A last Ride line still waits for its other half,
+    unless one has waited long enough.
     """
     lines = [
         line
@@ -181,18 +183,26 @@ def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | Non
     ]
     place = 0
     while place < len(lines):
-        line, after = lines[place], lines[place + 1] if place + 1 < len(lines) else None
+        line, others = lines[place], lines[place + 1 :]
         place += 1
         if line.kind != "ride":
             yield line, None
-        elif after is None:
-            if waited:
-                yield line, None
-        elif after.kind == "telemetry" and stamp_of(after) - stamp_of(line) <= PAIR_WITHIN:
+            continue
+        announcements = list(takewhile(lambda other: other.kind == "announcement", others))
+        after = next(iter(others[len(announcements) :]), None)
+        if after is None and not waited:
+            return
+        if after and after.kind == "telemetry" and is_soon_after(after, line):
+            yield from ((each, None) for each in announcements)
             yield line, after
-            place += 1
+            place += len(announcements) + 1
         else:
             yield line, None
+
+
+def is_soon_after(telemetry: Line, ride: Line) -> bool:
+    """Whether a Telemetry line can be the other half of a Ride line."""
+    return timedelta(0) <= stamp_of(telemetry) - stamp_of(ride) < PAIR_WITHIN
 
 
 def reading_of(ride: Line | None, telemetry: Line | None) -> Reading:
@@ -210,7 +220,7 @@ def reading_of(ride: Line | None, telemetry: Line | None) -> Reading:
 def ride_row(ride: Ride, following: Ride | None, waited: bool) -> Row:
     """The row of `rides`; totals only of a ride that is over."""
     row = {"rider_id": ride.rider and ride.rider["rider_id"], "ended_at": None, "end_reason": None}
-    if following is None and not waited and not ride.announced_over:
+    if following is None and not waited:
         return row | dict.fromkeys(totals_of([]))
     if following is None:
         silent = not ride.announced_over
@@ -231,6 +241,7 @@ def totals_of(readings: list[Reading]) -> Row:
         "duration_s": max((r.elapsed_s for r in readings if r.elapsed_s is not None), default=0),
         "mean_heart_rate_bpm": mean(heart_rates),
         "max_heart_rate_bpm": max(heart_rates, default=None),
+        "heart_rate_count": len(heart_rates),
         "mean_cadence_rpm": mean(cadences),
         "max_cadence_rpm": max(cadences, default=None),
         "mean_power_watts": mean(powers),

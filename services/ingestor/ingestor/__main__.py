@@ -12,6 +12,7 @@ import typer
 import uvloop
 
 from deloton.errors import SettingsError
+from deloton.kafka import get_along_with_uvloop
 from deloton.logs import configure_logging
 from ingestor.app import IngestorApp
 from ingestor.dead_letters import replay_dead_letters
@@ -27,6 +28,7 @@ def run(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         _refuse_taken_port(settings.metrics_port)
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        get_along_with_uvloop()
         # A batch is tens of thousands of objects without cycles: look for garbage less often.
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)

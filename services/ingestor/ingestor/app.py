@@ -10,10 +10,10 @@ from faust.types import TP, StreamT
 
 from deloton import database, kafka
 from deloton.errors import PartitionLost
+from deloton.health import Health, HealthReport
 from deloton.logs import get_logger
+from deloton.pages import serve_pages
 from deloton.retries import until_it_works
-from ingestor.health import Health, HealthReport
-from ingestor.pages import serve_pages
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
 from ingestor.reading_days import ReadingDays, utc_today
@@ -27,6 +27,9 @@ _log = get_logger(__name__)
 WATCH_EVERY_S = 1.0
 MAINTAIN_EVERY_S = 3600.0
 POOL_SIZE = 10
+# A worker that was frozen in a transaction holds its partition's row: PostgreSQL lets it go, so
+# that the successor's claim need not wait until it wakes.
+SERVER_SETTINGS = {"idle_in_transaction_session_timeout": "10s", "statement_timeout": "30s"}
 
 
 class IngestorApp(faust.App):
@@ -152,7 +155,9 @@ class IngestorApp(faust.App):
 
     async def _connect(self) -> Outlets:
         url = self.settings.database_url.get_secret_value()
-        pool = await database.connect_pool(url, size=POOL_SIZE, application="ingestor")
+        pool = await database.connect_pool(
+            url, size=POOL_SIZE, application="ingestor", server_settings=SERVER_SETTINGS
+        )
         days = ReadingDays(pool, self.settings.readings_retention_days, utc_today)
         outlets = Outlets(pool, days, Publisher(self.settings), self.health)
         await self._insist("broker", kafka.is_transient, outlets.publisher.start)

@@ -53,6 +53,7 @@ class StreamNote(Struct, frozen=True, array_like=True):
     key: bytes
     waiting: tuple[datetime, float, int] | None
     progress: tuple[datetime, datetime, float, datetime | None, datetime | None] | None
+    announced: bool = False
 
 
 _encode_notes = msgspec.msgpack.Encoder().encode
@@ -114,14 +115,15 @@ class PartitionState:
     def notes(self) -> bytes:
         """What must be stored beside the rows for another worker to go on from here exactly.
 
-        That is the Ride lines that wait for their other half, and the progress of rides in
-        which the clock jumped, which the rows do not tell.
+        That is the Ride lines that wait for their other half, which streams have announced a
+        ride, and the progress of rides in which the clock jumped, which the rows do not tell.
         """
         return _encode_notes(
             [
                 _note_of(stream)
                 for stream in self.streams.values()
                 if stream.waiting is not None
+                or stream.announced
                 or (stream.ride is not None and stream.ride.clock_jumped)
             ]
         )
@@ -144,13 +146,14 @@ def _note_of(stream: Stream) -> StreamNote:
     progress = None
     if ride is not None and ride.clock_jumped:
         progress = (ride.last_at, ride.counted_at, ride.elapsed_s, ride.first_at, ride.latest_at)
-    return StreamNote(stream.key, waiting, progress)
+    return StreamNote(stream.key, waiting, progress, stream.announced)
 
 
 def _apply_note(stream: Stream, note: StreamNote) -> None:
     ride = stream.ride
     if ride is None:
         return
+    stream.announced = stream.announced or note.announced
     if note.waiting is not None:
         stream.waiting = RideLine(*note.waiting)
     if note.progress is not None:

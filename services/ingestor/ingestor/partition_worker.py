@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from deloton import database, kafka
 from deloton.assembly import SILENCE, Assembled
+from deloton.health import Health
 from deloton.logs import get_logger
 from deloton.retries import until_it_works
 from ingestor import metrics, store
 from ingestor.amendment import amend_rides
-from ingestor.health import Health
 from ingestor.partition_state import Batch, Record, RefusedRecord
 from ingestor.publisher import Publisher
 from ingestor.reading_days import ReadingDays

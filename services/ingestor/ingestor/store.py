@@ -20,15 +20,17 @@ from ingestor.copy_format import READING_COLUMNS, encode_readings
 from ingestor.partition_state import PartitionState
 
 _CLAIM = """
-INSERT INTO ingest_offsets AS own (topic, partition, next_offset, claim, waiting)
+INSERT INTO ingest_offsets AS own (topic, partition, next_offset, claim, notes)
 VALUES ($1, $2, 0, 1, '')
 ON CONFLICT (topic, partition) DO UPDATE SET claim = own.claim + 1
-RETURNING claim, next_offset, waiting
+RETURNING claim, next_offset, notes
 """
 
 # The last reading, and the last that counted the seconds; a ride is looked for near its start.
 _STREAMS = """
-SELECT s.stream_key, s.bike_serial AS stream_bike, r.ride_id, r.bike_serial, r.started_at,
+SELECT s.stream_key, s.bike_serial AS stream_bike,
+       s.previous_started_at, s.previous_counted_at, s.previous_elapsed_s,
+       r.ride_id, r.bike_serial, r.started_at,
        r.rider_id, r.ended_at, r.end_reason, last.at AS last_at,
        counted.at AS counted_at, counted.elapsed_s
 FROM ingest_streams s
@@ -49,14 +51,14 @@ SELECT FROM ingest_offsets WHERE topic = $1 AND partition = $2 AND claim = $3 FO
 """
 
 _MOVE_OFFSET = """
-UPDATE ingest_offsets SET next_offset = $5, waiting = $6, updated_at = now()
+UPDATE ingest_offsets SET next_offset = $5, notes = $6, updated_at = now()
 WHERE topic = $1 AND partition = $2 AND claim = $3 AND next_offset = $4
 RETURNING next_offset
 """
 
 _HAS_MOVED = """
 SELECT FROM ingest_offsets
-WHERE topic = $1 AND partition = $2 AND claim = $3 AND next_offset = $4 AND waiting = $5
+WHERE topic = $1 AND partition = $2 AND claim = $3 AND next_offset = $4 AND notes = $5
 """
 
 _STORE_BIKES = """
@@ -97,10 +99,18 @@ RETURNING ride_id, bike_serial, started_at, ended_at
 """
 
 _STORE_STREAMS = """
-INSERT INTO ingest_streams (topic, partition, stream_key, bike_serial, ride_id)
-SELECT $1, $2, * FROM unnest($3::bytea[], $4::text[], $5::bigint[])
-ON CONFLICT (topic, partition, stream_key)
-DO UPDATE SET bike_serial = excluded.bike_serial, ride_id = excluded.ride_id
+INSERT INTO ingest_streams (
+    topic, partition, stream_key, bike_serial, ride_id,
+    previous_started_at, previous_counted_at, previous_elapsed_s
+)
+SELECT $1, $2, * FROM unnest(
+    $3::bytea[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::float8[]
+)
+ON CONFLICT (topic, partition, stream_key) DO UPDATE SET
+    bike_serial = excluded.bike_serial, ride_id = excluded.ride_id,
+    previous_started_at = excluded.previous_started_at,
+    previous_counted_at = excluded.previous_counted_at,
+    previous_elapsed_s = excluded.previous_elapsed_s
 """
 
 _END_RIDES = """
@@ -111,6 +121,7 @@ UPDATE rides SET
     duration_s = total.duration_s,
     mean_heart_rate_bpm = total.mean_heart_rate_bpm,
     max_heart_rate_bpm = total.max_heart_rate_bpm,
+    heart_rate_count = total.heart_rate_count,
     mean_cadence_rpm = total.mean_cadence_rpm,
     max_cadence_rpm = total.max_cadence_rpm,
     mean_power_watts = total.mean_power_watts,
@@ -125,6 +136,7 @@ CROSS JOIN LATERAL (
            coalesce(max(elapsed_s), 0) AS duration_s,
            avg(heart_rate_bpm) AS mean_heart_rate_bpm,
            max(heart_rate_bpm) AS max_heart_rate_bpm,
+           count(heart_rate_bpm) AS heart_rate_count,
            avg(cadence_rpm) AS mean_cadence_rpm,
            max(cadence_rpm) AS max_cadence_rpm,
            avg(power_watts) AS mean_power_watts,
@@ -142,9 +154,9 @@ RETURNING rides.ride_id
 _RESUME_RIDES = """
 UPDATE rides SET
     ended_at = NULL, end_reason = NULL, reading_count = NULL, duration_s = NULL,
-    mean_heart_rate_bpm = NULL, max_heart_rate_bpm = NULL, mean_cadence_rpm = NULL,
-    max_cadence_rpm = NULL, mean_power_watts = NULL, max_power_watts = NULL,
-    total_power_watts = NULL, energy_kj = NULL, mean_resistance = NULL
+    mean_heart_rate_bpm = NULL, max_heart_rate_bpm = NULL, heart_rate_count = NULL,
+    mean_cadence_rpm = NULL, max_cadence_rpm = NULL, mean_power_watts = NULL,
+    max_power_watts = NULL, total_power_watts = NULL, energy_kj = NULL, mean_resistance = NULL
 WHERE ride_id = ANY($1::bigint[])
 """
 
@@ -183,7 +195,7 @@ async def claim_partition(pool: asyncpg.Pool, topic: str, partition: int) -> Cla
     return ClaimedPartition(
         claim=Claim(topic, partition, claimed["claim"]),
         next_offset=claimed["next_offset"],
-        state=PartitionState(map(_restore_stream, streams), claimed["waiting"], partition),
+        state=PartitionState(map(_restore_stream, streams), claimed["notes"], partition),
     )
 
 
@@ -226,12 +238,12 @@ async def commit_batch(
 async def rewind(pool: asyncpg.Pool, claim: Claim, offsets: tuple[int, int]) -> None:
     """Move the offset back: the topic was made anew. What was waiting goes on waiting."""
     async with pool.acquire() as connection, connection.transaction():
-        waiting = await connection.fetchval(
-            "SELECT waiting FROM ingest_offsets WHERE topic = $1 AND partition = $2",
+        notes = await connection.fetchval(
+            "SELECT notes FROM ingest_offsets WHERE topic = $1 AND partition = $2",
             claim.topic,
             claim.partition,
         )
-        await _move_offset(connection, claim, offsets, waiting or b"")
+        await _move_offset(connection, claim, offsets, notes or b"")
 
 
 async def recount_ride(connection: Connection, ride_id: int, amended_at: datetime) -> None:
@@ -353,10 +365,15 @@ async def _store_rides(connection: Connection, started: Sequence[Started]) -> No
 
 
 async def _store_streams(connection: Connection, claim: Claim, streams: Iterable[Stream]) -> None:
-    known = [(stream.key, stream.bike_serial, stream.ride.ride_id) for stream in streams
-             if stream.ride is not None]  # fmt: skip
-    keys, serials, ride_ids = zip(*known, strict=True)
-    await connection.execute(_STORE_STREAMS, claim.topic, claim.partition, keys, serials, ride_ids)
+    rows = [_stream_row(stream, stream.ride) for stream in streams if stream.ride is not None]
+    columns = zip(*rows, strict=True)
+    await connection.execute(_STORE_STREAMS, claim.topic, claim.partition, *columns)
+
+
+def _stream_row(stream: Stream, ride: Ride) -> tuple[object, ...]:
+    before = stream.previous
+    told = (before.started_at, before.counted_at, before.elapsed_s) if before else (None,) * 3
+    return (stream.key, stream.bike_serial, ride.ride_id, *told)
 
 
 async def _settle_rides(connection: Connection, rides: Sequence[Ride]) -> None:
@@ -408,6 +425,8 @@ def _rider_row(rider: Rider, seen_at: datetime) -> tuple[object, ...]:
 
 def _restore_stream(row: asyncpg.Record) -> Stream:
     stream = Stream(row["stream_key"], row["stream_bike"])
+    if row["previous_started_at"] is not None:
+        stream.previous = _restore_previous(stream, row)
     if row["ride_id"] is None:
         return stream
     started_at = row["started_at"]
@@ -423,4 +442,14 @@ def _restore_stream(row: asyncpg.Record) -> Stream:
         ended_at=row["ended_at"],
         end_reason=EndReason(row["end_reason"]) if row["end_reason"] else None,
     )
+    # Of a stream's last ride only an announcement can have said so.
+    stream.announced = stream.ride.end_reason is EndReason.NEXT_RIDE
     return stream
+
+
+def _restore_previous(stream: Stream, row: asyncpg.Record) -> Ride:
+    """The ride before, as far as it takes to know its lines when they come again."""
+    previous = Ride.begin(stream.key, stream.bike_serial, row["previous_started_at"], None)
+    previous.counted_at = row["previous_counted_at"]
+    previous.elapsed_s = row["previous_elapsed_s"]
+    return previous

@@ -181,6 +181,7 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             await self.sleep(POLL_S)
             return
         generation = self.app.consumer_generation_id
+        self._refuse_dead_fetcher()
         records = await self._getmany(active_partitions=free, timeout=min(timeout, POLL_S))
         found = sum(map(len, records.values()))
         self._next_look_at = monotonic() + (GATHER_S if 0 < found < MANY_RECORDS else 0.0)
@@ -192,6 +193,12 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             if tp not in self._sought:
                 raise RuntimeError(f"{tp} is read from somewhere else than where it was left")
             yield tp, self._to_message(tp, batch)
+
+    def _refuse_dead_fetcher(self) -> None:
+        """Aiokafka fetches in a task of its own and does not notice where that has ended."""
+        fetching = cast(Any, self._thread)._consumer._fetcher._fetch_task  # noqa: SLF001
+        if fetching.done():
+            raise RuntimeError("aiokafka has stopped fetching") from fetching.exception()
 
     def _to_message(self, tp: TP, record: list[DefaultRecord]) -> ConsumerMessage:
         last = record[-1]

@@ -1,5 +1,7 @@
 """Connections are in UTC, bear their user's name, and say whether what went wrong will pass."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import asyncpg
@@ -49,3 +51,43 @@ async def test_a_statement_in_the_wrong_place_does_not_pass(database_url: str) -
         await connection.execute("SELECT * FROM nothing")
     assert not is_transient(caught.value)
     await connection.close()
+
+
+async def test_who_stands_still_in_a_transaction_loses_it_and_can_try_again(
+    database_url: str,
+) -> None:
+    settings = {"idle_in_transaction_session_timeout": "100ms"}
+    pool = await connect_pool(database_url, size=1, application="tester", server_settings=settings)
+    async with pool, pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await asyncio.sleep(0.5)
+        with pytest.raises(Exception, match=r".") as caught:
+            await connection.fetchval("SELECT 1")
+    assert is_transient(caught.value), repr(caught.value)
+
+
+async def test_a_connection_that_breaks_in_the_middle_of_copying_passes_by_itself(
+    database_url: str,
+) -> None:
+    """Several times, because what asyncpg says depends on how far it was."""
+
+    async def rows(killer: asyncpg.Connection, victim: int) -> AsyncIterator[bytes]:
+        yield b"one\n" * 10_000
+        await killer.execute("SELECT pg_terminate_backend($1)", victim)
+        yield b"another\n" * 10_000
+
+    async def copy(pool: asyncpg.Pool, killer: asyncpg.Connection) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            source = rows(killer, connection.get_server_pid())
+            await connection.copy_to_table("copied", source=source)
+
+    killer = await asyncpg.connect(database_url)
+    await killer.execute("CREATE TABLE copied (line text)")
+    async with await connect_pool(database_url, size=1, application="tester") as pool:
+        for _ in range(5):
+            with pytest.raises(Exception, match=r".") as caught:
+                await copy(pool, killer)
+            assert is_transient(caught.value), repr(caught.value)
+            assert await pool.fetchval("SELECT count(*) FROM copied") == 0
+    await killer.close()

@@ -41,6 +41,12 @@ class ClaimedPartition:
         await self.store(batch.assembled, batch.next_offset)
         return batch
 
+    async def take_to_the_end(self, lines: Sequence[LogLine]) -> None:
+        """Store the next lines and the long silence after them, which ends their ride."""
+        await self.take(lines)
+        ended = self.state.end_silent_rides(heard_before=1.0)
+        await self.commit(ended, self.next_offset)
+
     async def store(self, assembled: Assembled, next_offset: int) -> None:
         """Both transactions of a batch."""
         if assembled.started:
@@ -68,6 +74,6 @@ async def everything(pool: asyncpg.Pool) -> dict[str, list[dict[str, Any]]]:
         "rides": "SELECT * FROM rides ORDER BY ride_id",
         "readings": "SELECT * FROM readings ORDER BY ride_id, at",
         "streams": "SELECT * FROM ingest_streams ORDER BY stream_key",
-        "offsets": "SELECT topic, partition, next_offset, waiting FROM ingest_offsets",
+        "offsets": "SELECT topic, partition, next_offset, notes FROM ingest_offsets",
     }
     return {name: await rows(pool, query) for name, query in queries.items()}

@@ -17,7 +17,8 @@ BEGIN
         AND inhrelid <> 'readings_default'::regclass
     LOOP EXECUTE format('DROP TABLE %s', day); END LOOP;
 END $$;
-TRUNCATE riders, bikes, rides, readings, ingest_offsets, ingest_streams, erasures RESTART IDENTITY
+TRUNCATE riders, bikes, rides, readings, ingest_offsets, ingest_streams, erasures
+RESTART IDENTITY CASCADE
 """
 
 

@@ -48,7 +48,7 @@ async def ride_without(pool: asyncpg.Pool, *lost: LogLine) -> dict[str, Any]:
     """Store a ride of three seconds that has ended, but for some of its lines."""
     whole = [*a_second(1), *HALVES, *a_second(3)]
     lines = [an_announcement(), *(line for line in whole if line not in lost), Marker()]
-    await (await ClaimedPartition.of(pool)).take(lines)
+    await (await ClaimedPartition.of(pool)).take_to_the_end(lines)
     return await totals(pool)
 
 
@@ -71,7 +71,7 @@ async def test_lost_lines_that_come_back_make_the_ride_whole(
 
 
 async def test_a_last_line_that_comes_back_moves_the_end(pool: asyncpg.Pool) -> None:
-    await (await ClaimedPartition.of(pool)).take([*a_whole_ride(3), Marker()])
+    await (await ClaimedPartition.of(pool)).take_to_the_end([*a_whole_ride(3), Marker()])
     assert await amend(pool, a_ride_line(4), a_telemetry_line(4.5)) == []
     ride = await totals(pool)
     assert (ride["ended_at"], ride["duration_s"], ride["reading_count"]) == (at(4.5), 4, 4)
@@ -82,7 +82,7 @@ async def test_lines_of_a_ride_in_progress_leave_it_in_progress(pool: asyncpg.Po
     await partition.take([*a_whole_ride(1), *a_second(3)])
     assert await amend(pool, *HALVES) == []
     assert (await totals(pool))["reading_count"] is None
-    await partition.take([*a_second(4), Marker()])
+    await partition.take_to_the_end([*a_second(4), Marker()])
     assert (await totals(pool))["reading_count"] == 4
 
 
@@ -106,7 +106,7 @@ async def test_lines_without_a_key_touch_no_ride_of_another_partition(pool: asyn
 
 
 async def test_a_system_line_that_comes_back_names_the_rider(pool: asyncpg.Pool) -> None:
-    await (await ClaimedPartition.of(pool)).take([*seconds_of_a_ride(1, 3), Marker()])
+    await (await ClaimedPartition.of(pool)).take_to_the_end([*seconds_of_a_ride(1, 3), Marker()])
     assert (await totals(pool))["rider_id"] is None
     assert await amend(pool, an_announcement(-0.5, rider=a_rider())) == []
     assert (await totals(pool))["rider_id"] == 7001
@@ -120,7 +120,7 @@ async def test_a_system_line_does_not_rename_the_rider(pool: asyncpg.Pool) -> No
 
 
 async def test_a_system_line_of_an_erased_rider_names_nobody(pool: asyncpg.Pool) -> None:
-    await (await ClaimedPartition.of(pool)).take([*seconds_of_a_ride(1, 3), Marker()])
+    await (await ClaimedPartition.of(pool)).take_to_the_end([*seconds_of_a_ride(1, 3), Marker()])
     await pool.execute("INSERT INTO erasures VALUES (7001, $1)", at(1000))
     assert await amend(pool, an_announcement(rider=a_rider())) == []
     assert (await totals(pool))["rider_id"] is None
@@ -135,14 +135,14 @@ async def test_what_was_completed_stays_complete_when_the_topic_is_read_again(
     await pool.execute("UPDATE ingest_offsets SET next_offset = 0")
     await pool.execute("TRUNCATE ingest_streams")
     lines = [an_announcement(), *a_second(1), HALVES[0], *a_second(3), Marker()]
-    await (await ClaimedPartition.of(pool)).take(lines)
+    await (await ClaimedPartition.of(pool)).take_to_the_end(lines)
     assert await amend(pool, HALVES[1]) == []
     assert await stored(pool) == [(at(1.5), 1, 100), (at(2.5), 2, 250), (at(3.5), 3, 100)]
 
 
 async def test_totals_after_an_amendment_still_cover_a_clock_jump(pool: asyncpg.Pool) -> None:
     lines = [*a_whole_ride(1), *seconds_of_a_ride(2, 3, began_s=9 * 86_400), *a_second(4)]
-    await (await ClaimedPartition.of(pool)).take([*lines, Marker()])
+    await (await ClaimedPartition.of(pool)).take_to_the_end([*lines, Marker()])
     assert (await totals(pool))["reading_count"] == 4
     await amend(pool, a_ride_line(5), a_telemetry_line(5.5))
     assert (await totals(pool))["reading_count"] == 5
@@ -156,7 +156,7 @@ async def test_lines_around_midnight_are_completed_too(pool: asyncpg.Pool) -> No
         "FOR VALUES FROM ('2026-03-03') TO ('2026-03-04')"
     )
     lines = [an_announcement(began_s), *a_second(1, began_s=began_s)]
-    await (await ClaimedPartition.of(pool)).take(
+    await (await ClaimedPartition.of(pool)).take_to_the_end(
         [*lines, a_ride_line(2, at_s=began_s + 2), *a_second(3, began_s=began_s), Marker()]
     )
     assert await amend(pool, a_telemetry_line(began_s + 2.5)) == []

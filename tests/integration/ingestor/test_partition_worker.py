@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from deloton.assembly import Assembled
 from deloton.errors import PartitionLost
+from deloton.health import Health
 from deloton.log_lines import RefusalReason
 from deloton.testing import (
     ManualClock,
@@ -20,7 +21,6 @@ from deloton.testing import (
     at,
     records_of,
 )
-from ingestor.health import Health
 from ingestor.partition_state import RefusedRecord
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher

@@ -113,7 +113,7 @@ async def test_storing_a_batch_twice_leaves_one_row_per_reading(pool: asyncpg.Po
     lines += [a_ride_line(3, at_s=13)]
     await (await ClaimedPartition.of(pool)).take(lines)
     before = await everything(pool)
-    await pool.execute("UPDATE ingest_offsets SET next_offset = 0, waiting = ''")
+    await pool.execute("UPDATE ingest_offsets SET next_offset = 0, notes = ''")
     await pool.execute("DELETE FROM ingest_streams")
     await (await ClaimedPartition.of(pool)).take(lines)
     assert await everything(pool) == before
@@ -161,21 +161,28 @@ async def test_readings_that_are_there_already_stay_as_they_are(pool: asyncpg.Po
     assert [tuple(row.values()) for row in stored] == [(at(1.5), 1.0), (at(2.5), 100.0)]
 
 
+# Enough for the first of them to be forgotten by its stream.
+THREE_RIDES = [
+    *a_whole_ride(3),
+    *a_whole_ride(2, began_s=10),
+    *a_whole_ride(2, began_s=20),
+]
+
+
 async def test_a_ride_that_is_told_again_is_open_until_it_ends_again(pool: asyncpg.Pool) -> None:
-    lines = [*a_whole_ride(3), Marker(), *a_whole_ride(2, began_s=10), *a_whole_ride(5)]
-    await (await ClaimedPartition.of(pool)).take(lines)
-    assert [row["ended_at"] for row in await rides(pool)] == [None, at(12.5)]
-    await (await ClaimedPartition.of(pool)).take([Marker()])
-    [again, _] = await rides(pool)
+    await (await ClaimedPartition.of(pool)).take([*THREE_RIDES, *a_whole_ride(5)])
+    assert [row["ended_at"] for row in await rides(pool)] == [None, at(12.5), at(22.5)]
+    await (await ClaimedPartition.of(pool)).take_to_the_end([Marker()])
+    [again, *_] = await rides(pool)
     assert (again["ended_at"], again["reading_count"]) == (at(5.5), 5)
 
 
 async def test_a_ride_that_ends_twice_in_a_batch_ends_when_it_ended_last(
     pool: asyncpg.Pool,
 ) -> None:
-    lines = [*a_whole_ride(3), *a_whole_ride(2, began_s=10), *a_whole_ride(5), Marker()]
+    lines = [*THREE_RIDES, *a_whole_ride(5), *a_whole_ride(2, began_s=30)]
     await (await ClaimedPartition.of(pool)).take(lines)
-    [ride, _] = await rides(pool)
+    [ride, *_] = await rides(pool)
     assert (ride["ended_at"], ride["reading_count"]) == (at(5.5), 5)
 
 
@@ -329,12 +336,15 @@ async def test_totals_of_an_ended_ride_equal_plain_python(pool: asyncpg.Pool) ->
                 power_watts=power,
             ),
         ]
-    await (await ClaimedPartition.of(pool)).take([*lines, a_ride_line(61, resistance=30), Marker()])
+    await (await ClaimedPartition.of(pool)).take_to_the_end(
+        [*lines, a_ride_line(61, resistance=30), Marker()]
+    )
     [ride] = await rides(pool)
     heart_rates = [60 + second for second in range(1, 61) if second % 3 == 0]
     assert (ride["reading_count"], ride["duration_s"], ride["ended_at"]) == (61, 61, at(61))
     assert ride["mean_heart_rate_bpm"] == pytest.approx(statistics.mean(heart_rates))
     assert ride["max_heart_rate_bpm"] == 120
+    assert ride["heart_rate_count"] == len(heart_rates)
     assert ride["mean_cadence_rpm"] == pytest.approx(30.5)
     assert ride["max_cadence_rpm"] == 60
     assert ride["mean_power_watts"] == pytest.approx(statistics.mean(watts))
@@ -345,7 +355,7 @@ async def test_totals_of_an_ended_ride_equal_plain_python(pool: asyncpg.Pool) ->
 
 
 async def test_a_ride_without_a_reading_has_totals_of_nothing(pool: asyncpg.Pool) -> None:
-    await (await ClaimedPartition.of(pool)).take([an_announcement(), Marker()])
+    await (await ClaimedPartition.of(pool)).take_to_the_end([an_announcement(), Marker()])
     [ride] = await rides(pool)
     assert (ride["reading_count"], ride["duration_s"], ride["energy_kj"]) == (0, 0, 0)
     assert (ride["mean_heart_rate_bpm"], ride["max_power_watts"]) == (None, None)
@@ -356,20 +366,21 @@ async def test_a_ride_that_is_resumed_loses_its_totals_until_it_ends_again(
     pool: asyncpg.Pool,
 ) -> None:
     partition = await ClaimedPartition.of(pool)
-    await partition.take([*a_whole_ride(3), Marker()])
+    await partition.take_to_the_end([*a_whole_ride(3), Marker()])
     await partition.take(a_second(4))
     [ride] = await rides(pool)
     kept = {"ride_id", "rider_id", "bike_serial", "started_at"}
     assert {name for name, value in ride.items() if value is not None} == kept - {"rider_id"}
-    await partition.take([Marker()])
+    await partition.take_to_the_end([Marker()])
     [ride] = await rides(pool)
     assert (ride["reading_count"], ride["end_reason"]) == (4, "next_ride")
 
 
 async def test_totals_cover_readings_on_both_sides_of_a_clock_jump(pool: asyncpg.Pool) -> None:
-    lines = [*a_whole_ride(3), *seconds_of_a_ride(4, 5, began_s=-YEAR_S), *a_second(6), Marker()]
+    lines = [*a_whole_ride(3), *seconds_of_a_ride(4, 5, began_s=-YEAR_S), *a_second(6)]
     for first, last in ((0, 9), (9, 12), (12, len(lines))):
         await (await ClaimedPartition.of(pool)).take(lines[first:last])
+    await (await ClaimedPartition.of(pool)).take_to_the_end([Marker()])
     [ride] = await rides(pool)
     assert (ride["reading_count"], ride["duration_s"]) == (6, 6)
 
@@ -378,7 +389,7 @@ async def test_the_readings_of_a_ride_that_was_deleted_go_when_it_ends(pool: asy
     partition = await ClaimedPartition.of(pool)
     await partition.take(a_whole_ride(3))
     await pool.execute("DELETE FROM rides")
-    await partition.take([*a_second(4), Marker()])
+    await partition.take_to_the_end([*a_second(4), Marker()])
     assert await pool.fetchval("SELECT count(*) FROM readings") == 0
 
 
@@ -507,7 +518,7 @@ async def test_a_very_long_key_is_a_stream_like_any(pool: asyncpg.Pool) -> None:
 async def test_two_readings_at_one_stamp_are_one_row(pool: asyncpg.Pool) -> None:
     partition = await ClaimedPartition.of(pool)
     lines = [an_announcement(), *a_second(1), a_ride_line(2, at_s=1.5), *a_second(3)]
-    await partition.take([*lines, Marker()])
+    await partition.take_to_the_end([*lines, Marker()])
     stored = await rows(pool, "SELECT at, elapsed_s FROM readings ORDER BY at")
     assert [tuple(row.values()) for row in stored] == [(at(1.5), 1.0), (at(3.5), 3.0)]
     assert (await rides(pool))[0]["reading_count"] == 2

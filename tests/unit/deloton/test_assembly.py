@@ -100,9 +100,8 @@ def test_a_whole_second_lost_leaves_a_gap_in_the_same_ride() -> None:
     assert seconds_of(out.readings) == [(1.5, 1), (3.5, 3)]
 
 
-@pytest.mark.parametrize("next_line", [Marker(), RiderRequested(at(2)), an_announcement(2)])
-def test_a_waiting_half_is_a_reading_of_the_ride_before(next_line: LogLine) -> None:
-    out = assembled([an_announcement(), a_ride_line(1), next_line])
+def test_a_waiting_half_is_a_reading_of_the_ride_before() -> None:
+    out = assembled([an_announcement(), a_ride_line(1), Marker(), an_announcement(2)])
     assert seconds_of(out.readings) == [(1, 1)]
     assert out.readings[0].ride is rides(out)[0]
 
@@ -152,6 +151,31 @@ def test_an_announcement_that_comes_again_begins_no_second_ride() -> None:
     out = assembled(lines)
     assert kinds(out) == ["Started"]
     assert out.repeats == 1
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8, 13, 30])
+@pytest.mark.parametrize("parted", [False, True])
+def test_a_batch_sent_again_across_a_change_of_rides_tells_nothing_new(
+    length: int, parted: bool
+) -> None:
+    lines = [*a_whole_ride(20), *a_whole_ride(40, began_s=25), *a_whole_ride(5, began_s=70)]
+    lines = [line for number, line in enumerate(lines) if not parted or number % 7]
+    undisturbed = assembled(lines)
+    for first in range(30, 55):
+        out = assembled([*lines[: first + length], *lines[first:]])
+        assert kinds(out) == kinds(undisturbed)
+        assert seconds_of(out.readings) == seconds_of(undisturbed.readings)
+        ends = [(ride.started_at, ride.ended_at, ride.end_reason) for ride in rides(out)]
+        assert ends == [
+            (ride.started_at, ride.ended_at, ride.end_reason) for ride in rides(undisturbed)
+        ]
+
+
+def test_telemetry_from_before_a_waiting_ride_line_does_not_part_its_pair() -> None:
+    early = a_telemetry_line(4.5)
+    lines: list[LogLine] = [early, a_ride_line(5), early, a_telemetry_line(5.5)]
+    assert refused(lines) == [early, early]
+    assert seconds_of(assembled([a_ride_line(5), a_telemetry_line(5.5)]).readings) == [(5.5, 5)]
 
 
 def test_a_whole_series_from_the_same_state_gives_the_same_again() -> None:
@@ -253,9 +277,12 @@ def test_a_clock_that_jumps_leaves_the_ride_whole(jump_s: float, step_s: int) ->
 
 def test_a_clock_that_jumps_and_comes_back_leaves_the_ride_whole() -> None:
     out = assembled(
-        [an_announcement(), *a_second(1), *a_second(2, began_s=YEAR_S), *a_second(3), Marker()]
+        [
+            *(an_announcement(), *a_second(1), *a_second(2, began_s=YEAR_S), *a_second(3)),
+            an_announcement(5),
+        ]
     )
-    assert kinds(out) == ["Started", "Ended"]
+    assert kinds(out) == ["Started", "Ended", "Started"]
     assert rides(out)[0].ended_at == at(3.5)
     assert rides(out)[0].span == (at(0), at(YEAR_S + 2.5))
 
@@ -342,12 +369,10 @@ def test_markers_before_the_first_ride_tell_nothing() -> None:
     assert not out.settled
 
 
-def test_an_announced_ride_that_never_came_leaves_the_one_before_resumed() -> None:
+def test_an_announcement_alone_ends_no_ride() -> None:
     out = assembled([*a_whole_ride(3), Marker(), *a_second(4)])
-    assert kinds(out) == ["Started", "Ended", "Resumed"]
-    [ride] = rides(out)
-    assert (ride.ended_at, ride.end_reason) == (None, None)
-    assert list(out.settled.values()) == [ride]
+    assert kinds(out) == ["Started"]
+    assert not out.settled
 
 
 def test_after_an_announcement_only_the_same_beginning_resumes_the_ride_before() -> None:
@@ -366,6 +391,13 @@ def test_silence_ends_a_ride_at_its_last_reading() -> None:
     assert seconds_of(out.readings) == [(2, 2)]
     assert kinds(out) == ["Ended"]
     assert not end_silent_rides([stream], heard_before=1.0).changes
+
+
+def test_silence_after_an_announcement_is_the_next_rides_beginning() -> None:
+    stream = Stream(BIKE.encode())
+    ride = rides(assembled([*a_whole_ride(3), Marker()], stream))[0]
+    end_silent_rides([stream], heard_before=1.0)
+    assert (ride.ended_at, ride.end_reason) == (at(3.5), EndReason.NEXT_RIDE)
 
 
 def test_who_was_heard_since_is_not_silent() -> None:

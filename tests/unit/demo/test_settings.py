@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.settings import DashboardSettings
 from demo.errors import AlreadyRunning, DemoError
 from demo.run_directory import hold_run_directory
 from demo.settings import DATABASE, PORTS, port_number
@@ -28,7 +29,8 @@ def test_every_setting_stands_in_the_example_with_a_sentence() -> None:
     lines = ENV_EXAMPLE.read_text().splitlines()
     names = [re.match(r"#?([A-Z_]+)=", line) for line in lines]
     listed = {match[1] for match in names if match}
-    wanted = {name.upper() for name in IngestorSettings.model_fields}
+    settings = (IngestorSettings, DashboardSettings)
+    wanted = {name.upper() for one in settings for name in one.model_fields}
     assert wanted | {port.variable for port in PORTS} <= listed
     assert all(
         lines[number - 1].startswith("#") for number, match in enumerate(names) if match and number

@@ -16,7 +16,7 @@ class RowsInMemory:
     def __init__(self) -> None:
         self.rides: dict[tuple[str, datetime], dict[str, Any]] = {}
         self.readings: dict[tuple[int, datetime], tuple[Any, ...]] = {}
-        self.streams: dict[bytes, tuple[str, int]] = {}
+        self.streams: dict[bytes, tuple[str, int, Ride | None]] = {}
         self.events: list[tuple[str, int]] = []
         self.notes = b""
         self._ids = count(1)
@@ -31,7 +31,8 @@ class RowsInMemory:
             self.readings.setdefault((id_of(reading.ride), reading.at), values_of(reading))
         for stream in assembled.moved.values():
             if stream.ride is not None:
-                self.streams[stream.key] = stream.bike_serial, id_of(stream.ride)
+                ride_id = id_of(stream.ride)
+                self.streams[stream.key] = stream.bike_serial, ride_id, stream.previous
         for ride in assembled.settled.values():
             row = self.rides[ride.bike_serial, ride.started_at]
             row["ended_at"], row["end_reason"] = ride.ended_at, ride.end_reason
@@ -58,7 +59,7 @@ class RowsInMemory:
         return sum(number == ride.ride_id and first <= at <= last for number, at in self.readings)
 
     def _restore_stream(self, key: bytes) -> Stream:
-        serial, ride_id = self.streams[key]
+        serial, ride_id, previous = self.streams[key]
         [(bike, started_at)] = [
             ride for ride, row in self.rides.items() if row["ride_id"] == ride_id
         ]
@@ -70,6 +71,8 @@ class RowsInMemory:
         )
         counted = [(at, elapsed_s) for at, elapsed_s in found if elapsed_s is not None]
         stream = Stream(key, serial)
+        stream.previous = previous
+        stream.announced = row["end_reason"] == EndReason.NEXT_RIDE
         stream.ride = Ride(
             stream_key=key,
             bike_serial=bike,

@@ -96,8 +96,10 @@ def test_records_with_other_headers_are_lines_like_any() -> None:
 def test_open_rides_are_those_in_progress() -> None:
     state = PartitionState()
     state.assemble(records_of(a_whole_ride(2), key=b"a"), now=0.0)
-    state.assemble(records_of([*a_whole_ride(2), Marker()], key=b"b"), now=0.0)
-    assert state.open_rides() == 1
+    state.assemble(records_of([*a_whole_ride(2), *a_whole_ride(1, began_s=9)], key=b"b"), now=0.0)
+    assert state.open_rides() == 2
+    state.end_silent_rides(heard_before=1.0)
+    assert state.open_rides() == 0
 
 
 def test_rides_not_heard_of_since_a_moment_are_ended() -> None:
@@ -161,7 +163,7 @@ def test_a_ride_whose_clock_jumped_goes_on_at_the_next_worker(jump_s: float) -> 
         *a_whole_ride(5, rider=a_rider()),
         *seconds_of_a_ride(6, 8, began_s=jump_s),
         *seconds_of_a_ride(9, 12),
-        Marker(),
+        *a_whole_ride(1, began_s=20),
     ]
     for cut in range(1, len(lines)):
         assert_split_changes_nothing(records_of(lines), cut)
@@ -173,13 +175,17 @@ def test_a_ride_of_days_goes_on_at_the_next_worker(elapsed_s: int) -> None:
         *seconds_of_a_ride(elapsed_s, elapsed_s + 3),
         a_telemetry_line(elapsed_s + 5),
         Marker(),
+        an_announcement(elapsed_s + 7),
     ]
     for cut in range(1, len(lines)):
         assert_split_changes_nothing(records_of(lines), cut)
 
 
 def test_rides_that_are_told_again_end_the_same_however_they_are_split() -> None:
-    lines = [*a_whole_ride(3), *a_whole_ride(2, began_s=10), *a_whole_ride(5), Marker()]
+    lines = [
+        *(*a_whole_ride(3), *a_whole_ride(2, began_s=10), *a_whole_ride(2, began_s=20)),
+        *(*a_whole_ride(5), *a_whole_ride(1, began_s=30)),
+    ]
     expected, _ = stored([records_of(lines)])
     for cut in range(1, len(lines)):
         rows, _ = stored(split(records_of(lines), cut))

@@ -37,7 +37,10 @@ def upgrade() -> None:
             "claim", sa.BigInteger(), nullable=False, comment="counts the workers that took over"
         ),
         sa.Column(
-            "waiting", sa.LargeBinary(), nullable=False, comment="half readings at next_offset"
+            "notes",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="half readings and more, at next_offset",
         ),
         sa.Column(
             "updated_at",
@@ -55,6 +58,24 @@ def upgrade() -> None:
         sa.Column("stream_key", sa.LargeBinary(), nullable=False, comment="the messages' key"),
         sa.Column("bike_serial", sa.Text(), nullable=False),
         sa.Column("ride_id", sa.BigInteger(), nullable=False, comment="the stream's last ride"),
+        sa.Column(
+            "previous_started_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="this and below: the ride before, if any",
+        ),
+        sa.Column(
+            "previous_counted_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="its last reading with a duration",
+        ),
+        sa.Column(
+            "previous_elapsed_s",
+            sa.Double(),
+            nullable=True,
+            comment="that reading's duration",
+        ),
         sa.PrimaryKeyConstraint("topic", "partition", "stream_key", name=op.f("pk_ingest_streams")),
         comment="Which ride each stream is on, to go on with it after a restart.",
     )

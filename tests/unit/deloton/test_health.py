@@ -2,8 +2,8 @@
 
 import pytest
 
+from deloton.health import PATIENCE_S, Health
 from deloton.testing import ManualClock
-from ingestor.health import PATIENCE_S, Health
 
 
 def test_a_worker_that_has_just_started_is_healthy() -> None:

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ingestor.health import HealthReport
+from deloton.health import HealthReport
 
 
 async def serve_pages(port: int, report: Callable[[], HealthReport]) -> web.AppRunner:
