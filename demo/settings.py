@@ -26,7 +26,8 @@ DATABASE = Port("the demo's PostgreSQL", "DEMO_DATABASE_PORT", 15432)
 KAFKA = Port("the demo's Kafka broker", "DEMO_KAFKA_PORT", 19092)
 INGESTOR = Port("the ingestor's health and metrics", "DEMO_INGESTOR_PORT", 19101)
 DASHBOARD = Port("the dashboard", "DEMO_DASHBOARD_PORT", 18501)
-PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD)
+API = Port("the API", "DEMO_API_PORT", 18000)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, API)
 
 
 @dataclass(frozen=True)
