@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -16,7 +17,7 @@ from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.errors import PortInUse, ProgramFailed
 from demo.guardian import Guardian
-from demo.ports import ensure_free
+from demo.ports import LOCALHOST, ensure_free
 from demo.processes import Program, inherit_environment
 from demo.run_directory import hold_run_directory
 from demo.services import (
@@ -43,6 +44,8 @@ class Running:
     logs: Path
     services: Sequence[Service]
     watched: Sequence[Watched]
+    api_key: str
+    api: str
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return what a person may want to open."""
@@ -51,6 +54,11 @@ class Running:
             ("database", self.database_url),
             ("Kafka", self.bootstrap_servers),
             *pages,
+            ("API key", self.api_key),
+            (
+                "try",
+                f'curl -H "Authorization: Bearer {self.api_key}" "{self.api}/v1/rides?limit=3"',
+            ),
             ("logs", str(self.logs)),
         ]
 
@@ -70,6 +78,8 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
             )
             await migrate(guardian, environment, logs)
             console.print("The database has its tables.")
+            api_key = make_api_key(environment)
+            api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
             services = make_services(settings)
             programs = [Restartable(guardian, one, environment, logs) for one in services]
             watched = [
@@ -80,7 +90,15 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
             try:
                 for program in programs:
                     program.start()
-                yield Running(database_url, broker.bootstrap_servers, logs, services, watched)
+                yield Running(
+                    database_url,
+                    broker.bootstrap_servers,
+                    logs,
+                    services,
+                    watched,
+                    api_key,
+                    api,
+                )
             finally:
                 with contextlib.suppress(OSError):  # the terminal may be gone
                     console.print("Stopping …")
@@ -144,6 +162,24 @@ async def migrate(guardian: Guardian, environment: dict[str, str], logs: Path) -
             raise ProgramFailed(migration.explain_end())
     finally:
         migration.stop()
+
+
+def make_api_key(environment: dict[str, str]) -> str:
+    """Make a key of the API that may do everything."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "api.keys", "create"),
+            *("--name", "demo", "--scopes", "read,personal,erase"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        raise ProgramFailed(f"The API key could not be made: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 class Restartable:

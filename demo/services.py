@@ -37,6 +37,7 @@ def make_services(settings: Settings) -> list[Service]:
     ingestor = f"http://{LOCALHOST}:{settings.port(chosen.INGESTOR)}"
     dashboard = f"http://{LOCALHOST}:{settings.port(chosen.DASHBOARD)}"
     inbox = f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}"
+    api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
     fleet = (
         f"--bikes={settings.bikes}",
         f"--seed={settings.seed}",
@@ -76,6 +77,13 @@ def make_services(settings: Settings) -> list[Service]:
             environment={"PORT": str(settings.port(chosen.DASHBOARD))},
             page=dashboard,
             health=f"{dashboard}/_stcore/health",
+        ),
+        Service(
+            "api",
+            "api",
+            environment={"PORT": str(settings.port(chosen.API))},
+            page=f"{api}/docs",
+            health=f"{api}/health/ready",
         ),
         Service(
             "bike-simulator",

@@ -28,7 +28,8 @@ INGESTOR = Port("the ingestor's health and metrics", "DEMO_INGESTOR_PORT", 19101
 DASHBOARD = Port("the dashboard", "DEMO_DASHBOARD_PORT", 18501)
 INBOX_SMTP = Port("the inbox's mail server", "DEMO_INBOX_SMTP_PORT", 11025)
 INBOX = Port("the inbox's pages", "DEMO_INBOX_PORT", 18025)
-PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, INBOX_SMTP, INBOX)
+API = Port("the API", "DEMO_API_PORT", 18000)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, INBOX_SMTP, INBOX, API)
 
 
 @dataclass(frozen=True)
