@@ -66,7 +66,7 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
             database_url = postgres.create_database("deloton")
             await broker.create_topic(RAW_TOPIC, RAW_TOPIC_PARTITIONS)
             environment = inherit_environment(
-                **shared_environment(database_url, broker.bootstrap_servers)
+                **shared_environment(settings, database_url, broker.bootstrap_servers)
             )
             await migrate(guardian, environment, logs)
             console.print("The database has its tables.")

@@ -14,6 +14,8 @@ from demo.errors import AlreadyRunning, FolderNotWritable
 def hold_run_directory(folder: Path) -> Iterator[Path]:
     """Hold the folder while the demo runs, and give an empty folder for its logs.
 
+    Mails of the last demo are gone too: they tell of riders in a database that is no more.
+
     The hold is a lock of the operating system: it ends with the process, however that ends.
     """
     logs = folder / "logs"
@@ -27,7 +29,8 @@ def hold_run_directory(folder: Path) -> Iterator[Path]:
         ) from error
     with lock:
         take(lock.fileno(), folder)
-        shutil.rmtree(logs, ignore_errors=True)
+        for left in (logs, folder / "mails"):
+            shutil.rmtree(left, ignore_errors=True)
         logs.mkdir(exist_ok=True)
         yield logs
 

@@ -36,6 +36,7 @@ def make_services(settings: Settings) -> list[Service]:
     """Return the table; services stop in the reverse order."""
     ingestor = f"http://{LOCALHOST}:{settings.port(chosen.INGESTOR)}"
     dashboard = f"http://{LOCALHOST}:{settings.port(chosen.DASHBOARD)}"
+    inbox = f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}"
     fleet = (
         f"--bikes={settings.bikes}",
         f"--seed={settings.seed}",
@@ -47,6 +48,17 @@ def make_services(settings: Settings) -> list[Service]:
         *(("--back-to-back",) if settings.back_to_back else ()),
     )
     return [
+        Service(
+            "inbox",
+            "demo.inbox",
+            arguments=(
+                f"--folder={settings.mails}",
+                f"--smtp-port={settings.port(chosen.INBOX_SMTP)}",
+                f"--port={settings.port(chosen.INBOX)}",
+            ),
+            page=inbox,
+            health=f"{inbox}/health",
+        ),
         Service(
             "ingestor",
             "ingestor",
@@ -75,7 +87,9 @@ def make_services(settings: Settings) -> list[Service]:
     ]
 
 
-def shared_environment(database_url: str, bootstrap_servers: str) -> dict[str, str]:
+def shared_environment(
+    settings: Settings, database_url: str, bootstrap_servers: str
+) -> dict[str, str]:
     """Return the names every service gets: they mean the same everywhere.
 
     All are set, so that what the person's own shell holds for another system is not used.
@@ -88,6 +102,10 @@ def shared_environment(database_url: str, bootstrap_servers: str) -> dict[str, s
         "HEART_RATES_TOPIC": "heart-rates",
         "RIDE_EVENTS_TOPIC": "ride-events",
         "DEAD_LETTERS_TOPIC": DEAD_LETTERS_TOPIC,
+        "MAIL_URL": f"smtp://{LOCALHOST}:{settings.port(chosen.INBOX_SMTP)}",
+        "MAIL_FROM": "Deloton <hello@deloton.example>",
+        "CEO_EMAIL": "ceo@deloton.example",
+        "OPERATIONS_EMAIL": "operations@deloton.example",
         "READINGS_RETENTION_DAYS": "0",
         "TIME_ZONE": "Europe/London",
         "LOG_LEVEL": "INFO",

@@ -26,7 +26,9 @@ DATABASE = Port("the demo's PostgreSQL", "DEMO_DATABASE_PORT", 15432)
 KAFKA = Port("the demo's Kafka broker", "DEMO_KAFKA_PORT", 19092)
 INGESTOR = Port("the ingestor's health and metrics", "DEMO_INGESTOR_PORT", 19101)
 DASHBOARD = Port("the dashboard", "DEMO_DASHBOARD_PORT", 18501)
-PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD)
+INBOX_SMTP = Port("the inbox's mail server", "DEMO_INBOX_SMTP_PORT", 11025)
+INBOX = Port("the inbox's pages", "DEMO_INBOX_PORT", 18025)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, INBOX_SMTP, INBOX)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Settings:
     dangerous_riders: int
     back_to_back: bool
     stop_with_parent: bool
+
+    @property
+    def mails(self) -> Path:
+        """The folder of the mails that the inbox was given."""
+        return self.run_directory / "mails"
 
     def port(self, port: Port) -> int:
         """Return the number chosen for a port."""
@@ -72,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="Deloton on this machine: database, broker, services, a simulated fleet.",
-        epilog=f"environment:\n{ports}\n  DEMO_DIRECTORY       logs and lock (.demo)",
+        epilog=f"environment:\n{ports}\n  DEMO_DIRECTORY       logs, mails and lock (.demo)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

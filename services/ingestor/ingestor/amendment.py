@@ -28,8 +28,9 @@ from deloton.log_lines import (
     TelemetryLine,
     parse_message,
 )
-from ingestor import store
 from ingestor.partition_state import Record, RefusedRecord
+from ingestor.riders import store_riders
+from ingestor.rides import recount_ride
 
 NO_RIDE_THEN = Refusal(RefusalReason.NO_RIDE, "its bike was on no ride at that time")
 
@@ -143,7 +144,7 @@ async def _amend_reading(
             line.power_watts,
             PAIR_WINDOW,
         )
-    await store.recount_ride(connection, ride_id, line.at)
+    await recount_ride(connection, ride_id, line.at)
     return None
 
 
@@ -156,6 +157,6 @@ async def _amend_rider(
         return NO_RIDE_THEN
     if line.rider is not None:
         ride = Ride.begin(b"", serials[-1], line.at, line.rider.rider_id)
-        await store.store_riders(connection, [Started(ride, line.firmware, line.rider)])
+        await store_riders(connection, [Started(ride, line.firmware, line.rider)])
         await connection.execute(_NAME_RIDER, ride_id, ride.rider_id)
     return None

@@ -14,11 +14,11 @@ from deloton.health import Health, HealthReport
 from deloton.logs import get_logger
 from deloton.pages import serve_pages
 from deloton.retries import until_it_works
+from ingestor.claims import claim_partition
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
 from ingestor.reading_days import ReadingDays, utc_today
 from ingestor.settings import IngestorSettings
-from ingestor.store import claim_partition
 from ingestor.topics import ensure_topics
 from ingestor.transport import FAUST_LOGGER, BatchingConsumer, BatchingTransport
 
@@ -50,6 +50,7 @@ class IngestorApp(faust.App):
         raw_lines = self.topic(settings.raw_topic, value_type=bytes, value_serializer="raw")
         self.agent(raw_lines, name="ingest", isolated_partitions=True)(self._ingest)
         self.task(self._watch_partitions)
+        self.task(self._watch_topic)
         self.task(self._maintain_readings)
 
     async def take_over(self, assigned: Set[TP]) -> None:
@@ -127,6 +128,11 @@ class IngestorApp(faust.App):
                 end_offset = cast(BatchingConsumer, self.consumer).end_offset(TP(topic, number))
                 await self._unless_lost(worker, worker.watch(end_offset))
             self._refuse_to_wait_for_ever()
+            await self.sleep(WATCH_EVERY_S)
+
+    async def _watch_topic(self) -> None:
+        while not self.should_stop:
+            await cast(BatchingConsumer, self.consumer).look_for(self.settings.raw_topic)
             await self.sleep(WATCH_EVERY_S)
 
     def _refuse_to_wait_for_ever(self) -> None:

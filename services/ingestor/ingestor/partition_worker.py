@@ -19,7 +19,7 @@ from deloton.assembly import SILENCE, Assembled
 from deloton.health import Health
 from deloton.logs import get_logger
 from deloton.retries import until_it_works
-from ingestor import metrics, store
+from ingestor import claims, metrics, store
 from ingestor.amendment import amend_rides
 from ingestor.partition_state import Batch, Record, RefusedRecord
 from ingestor.publisher import Publisher
@@ -48,7 +48,7 @@ class PartitionWorker:
 
     def __init__(
         self,
-        claimed: store.ClaimedPartition,
+        claimed: claims.ClaimedPartition,
         outlets: Outlets,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -140,7 +140,7 @@ class PartitionWorker:
         )
         offsets = (self.next_offset, first)
         await self._insist_on_database(
-            lambda: store.rewind(self._outlets.pool, self.claim, offsets)
+            lambda: claims.rewind(self._outlets.pool, self.claim, offsets)
         )
         self.next_offset = first
 

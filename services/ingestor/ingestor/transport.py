@@ -108,6 +108,16 @@ def unpack_whole_batches() -> None:
     fetcher.FetchResult = WholeBatchesResult
 
 
+async def look_for_topic(consumer: aiokafka.AIOKafkaConsumer, topic: str) -> None:
+    """Ask the brokers for a topic that the consumer does not know, and so has nothing to give of.
+
+    A broker that has just come back may say for a moment that it has no topics. aiokafka, as the
+    leader of its group, then gives nobody anything until it asks again: after five minutes.
+    """
+    if not consumer.partitions_for_topic(topic):
+        await consumer._client.force_metadata_update()  # noqa: SLF001
+
+
 # Faust's services tell of their own doings under the module that defines their class.
 FAUST_LOGGER = logging.getLogger("faust")
 
@@ -236,6 +246,12 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             # What aiokafka makes of a partition that is not, or no longer, ours to ask about.
             return None
         return end
+
+    async def look_for(self, topic: str) -> None:
+        """Make sure that the topic is known where partitions are given out."""
+        thread = cast(Any, self._thread)
+        if thread is not None and thread._consumer is not None:  # noqa: SLF001
+            await thread.call_thread(look_for_topic, thread._consumer, topic)  # noqa: SLF001
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The records between two messages' offsets were part of the second."""

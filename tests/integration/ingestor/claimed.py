@@ -8,7 +8,7 @@ import asyncpg
 from deloton.assembly import Assembled
 from deloton.log_lines import LogLine
 from deloton.testing import BIKE, FakeRecord, records_of
-from ingestor import store
+from ingestor import claims, store
 from ingestor.partition_state import Batch
 
 TOPIC = "deloton"
@@ -17,7 +17,7 @@ TOPIC = "deloton"
 class ClaimedPartition:
     """What a worker holds of a partition; `take` brings lines to their rows."""
 
-    def __init__(self, pool: asyncpg.Pool, claimed: store.ClaimedPartition) -> None:
+    def __init__(self, pool: asyncpg.Pool, claimed: claims.ClaimedPartition) -> None:
         self.pool = pool
         self.claim = claimed.claim
         self.state = claimed.state
@@ -26,7 +26,7 @@ class ClaimedPartition:
     @classmethod
     async def of(cls, pool: asyncpg.Pool, partition: int = 0) -> "ClaimedPartition":
         """Claim a partition as a worker does that it is assigned to."""
-        return cls(pool, await store.claim_partition(pool, TOPIC, partition))
+        return cls(pool, await claims.claim_partition(pool, TOPIC, partition))
 
     def assemble(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
         """What the next lines come to; nothing is stored."""

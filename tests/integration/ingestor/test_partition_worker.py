@@ -21,12 +21,12 @@ from deloton.testing import (
     at,
     records_of,
 )
+from ingestor.claims import claim_partition
 from ingestor.partition_state import RefusedRecord
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
 from ingestor.reading_days import ReadingDays
 from ingestor.settings import IngestorSettings
-from ingestor.store import claim_partition
 from tests.integration.ingestor.claimed import TOPIC, everything, rows
 
 SETTINGS = IngestorSettings.model_validate(

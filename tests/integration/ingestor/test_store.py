@@ -27,7 +27,7 @@ from deloton.testing import (
     records_of,
     seconds_of_a_ride,
 )
-from ingestor import store
+from ingestor import claims, store
 from tests.integration.ingestor.claimed import ClaimedPartition, everything, rows
 
 DAY_S = 86_400
@@ -213,7 +213,7 @@ async def test_an_old_claim_cannot_end_rides_or_move_the_offset_back(pool: async
     with pytest.raises(PartitionLost):
         await zombie.commit(zombie.state.end_silent_rides(1.0), zombie.next_offset)
     with pytest.raises(PartitionLost):
-        await store.rewind(pool, zombie.claim, (zombie.next_offset, 0))
+        await claims.rewind(pool, zombie.claim, (zombie.next_offset, 0))
     assert await everything(pool) == before
 
 
@@ -242,13 +242,13 @@ async def test_a_claim_waits_for_the_batch_under_way(pool: asyncpg.Pool) -> None
 async def test_partitions_and_topics_have_offsets_of_their_own(pool: asyncpg.Pool) -> None:
     await (await ClaimedPartition.of(pool, 0)).take(a_whole_ride(1))
     assert (await ClaimedPartition.of(pool, 1)).next_offset == 0
-    assert (await store.claim_partition(pool, "another", 0)).next_offset == 0
+    assert (await claims.claim_partition(pool, "another", 0)).next_offset == 0
 
 
 async def test_rewinding_keeps_what_was_waiting(pool: asyncpg.Pool) -> None:
     partition = await ClaimedPartition.of(pool)
     await partition.take([*a_whole_ride(1), a_ride_line(2)])
-    await store.rewind(pool, partition.claim, (7, 0))
+    await claims.rewind(pool, partition.claim, (7, 0))
     successor = await ClaimedPartition.of(pool)
     assert successor.next_offset == 0
     assert successor.state.streams[BIKE.encode()].waiting == a_ride_line(2)
