@@ -12,7 +12,7 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-.PHONY: help setup demo test test-kafka bench lint types format lock clean
+.PHONY: help setup demo report test test-kafka bench lint types format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ $(STAMP): $(LOCK) $(PROJECTS) tools/setup-venv
 # A plain command, so that make starts it itself: when make is killed, the demo sees it.
 demo: $(STAMP) ## Run everything here: database, broker, services, a simulated fleet
 	@$(PY) -m demo --stop-with-parent $(ARGS)
+
+# Where the database is: the demo's, unless the environment says otherwise.
+report: export DATABASE_URL ?= postgresql://deloton:deloton@127.0.0.1:15432/deloton
+report: $(STAMP) ## Draw a day's report as PDF from the demo's database: make report DATE=2026-03-10
+	@$(PY) -m reporter --dry-run $(if $(DATE),--date $(DATE)) $(ARGS)
 
 # Two at a time: half of the time tests wait, for servers, silence and rebalances.
 test: $(STAMP) ## Run the whole test suite on embedded servers

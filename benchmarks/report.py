@@ -14,8 +14,8 @@ from deloton.migrate import migrate
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
 from reporter.days import day_in
-from reporter.queries import count_day
-from reporter.summary import DailySummary, summarise
+from reporter.queries import count_period
+from reporter.summary import Summary, summarise
 
 ZONE = ZoneInfo("Europe/London")
 ON = date(2026, 3, 10)
@@ -56,7 +56,7 @@ async def fill(connection: asyncpg.Connection, rides: int) -> None:
     await connection.execute("ANALYZE")
 
 
-async def measure(url: str, rides: int) -> tuple[list[float], DailySummary]:
+async def measure(url: str, rides: int) -> tuple[list[float], Summary]:
     """Count and compare the day several times; return the seconds each run took."""
     connection = await asyncpg.connect(url, command_timeout=300)
     await fill(connection, rides)
@@ -64,7 +64,7 @@ async def measure(url: str, rides: int) -> tuple[list[float], DailySummary]:
     seconds, summaries = [], []
     for _ in range(RUNS):
         begun = time.monotonic()
-        summaries.append(summarise(day, await count_day(connection, day, dead_letters=None)))
+        summaries.append(summarise(day, await count_period(connection, day)))
         seconds.append(time.monotonic() - begun)
     await connection.close()
     return seconds, summaries[-1]
@@ -80,7 +80,7 @@ def main() -> None:
         migrate(url)
         seconds, summary = asyncio.run(measure(url, options.rides))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert {day.rides for day in (*summary.week, summary.totals)} == {options.rides}  # noqa: S101
+    assert {day.rides for day in (*summary.past, summary.totals)} == {options.rides}  # noqa: S101
     print(f"{machine()}\n\n| rides a day | slowest s | fastest s | peak MB |\n|--:|--:|--:|--:|")
     print(f"| {options.rides:,} | {max(seconds):.2f} | {min(seconds):.2f} | {peak_mb:.0f} |")
 

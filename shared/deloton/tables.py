@@ -188,7 +188,10 @@ rider_limits = Table(
 reports = Table(
     "reports",
     metadata,
-    Column("report_on", Date, primary_key=True, comment="the day told of, in the company's zone"),
+    Column("edition", Text, primary_key=True, comment="daily or weekly"),
+    Column(
+        "report_on", Date, primary_key=True, comment="the first day told of, in the company's zone"
+    ),
     Column("state", Text, nullable=False, comment="sending until known: sent or failed"),
     Column("attempts", Integer, nullable=False, server_default="0", comment="tries to send it"),
     Column("started_at", _UTC, nullable=False, comment="when the last try began"),
@@ -196,10 +199,11 @@ reports = Table(
     Column("archived_at", _UTC, comment="when the archive last took it; NULL: not archived"),
     Column("provider_message_id", Text, comment="what the mail provider calls the mail"),
     Column("failure", Text, comment="why the last try failed"),
+    CheckConstraint("edition IN ('daily', 'weekly')", name="edition"),
     CheckConstraint("state IN ('sending', 'sent', 'failed')", name="state"),
     CheckConstraint("(state = 'failed') = (failure IS NOT NULL)", name="failed_with_reason"),
     CheckConstraint("state <> 'sent' OR sent_at IS NOT NULL", name="sent_with_time"),
-    comment="The CEO's daily reports: which days were told of, so that none is told twice.",
+    comment="The CEO's reports: which days and weeks were told of, so that none is told twice.",
 )
 
 ingest_offsets = Table(

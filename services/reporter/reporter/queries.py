@@ -1,25 +1,22 @@
-"""EDGE: a day's counts from PostgreSQL: from the rides' totals, never from their readings."""
+"""EDGE: the counts of a day or week from PostgreSQL: from rides' totals, never from readings."""
 
 from collections.abc import Sequence
-from datetime import date
-from zoneinfo import ZoneInfo
 
-import asyncpg
 import msgspec
 
 from deloton.database import Connection
-from reporter.days import Day, day_in
+from reporter.days import Period
 from reporter.summary import (
     AGE_BANDS,
     CUT_SHORT_S,
     AlertCount,
-    DayCounts,
-    DayTotals,
+    Counts,
     Group,
-    Hour,
     Leader,
+    PartTotals,
+    Totals,
     age_band_label,
-    compared_days,
+    compared_periods,
 )
 
 LEADERS = 5
@@ -28,12 +25,12 @@ TOWNS = 5
 # Means are of seconds, not of rides: a ride counts by its readings. Of rides from before
 # `heart_rate_count` was kept, all readings stand for those with a heart rate.
 _TOTALS = """
-WITH days AS (
+WITH periods AS (
     SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[])
-        AS days ("on", begins_at, ends_at)
+        AS periods ("on", begins_at, ends_at)
 )
-SELECT days."on", own.*, new.new_riders, alerts.alerts
-FROM days
+SELECT periods."on", own.*, new.new_riders, alerts.alerts
+FROM periods
 CROSS JOIN LATERAL (
     SELECT count(*) AS rides,
            count(DISTINCT rider_id) AS riders,
@@ -54,28 +51,28 @@ CROSS JOIN LATERAL (
            1 - sum(heart_rate_count)::float
                / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
                AS without_contact_share
-    FROM rides WHERE started_at >= days.begins_at AND started_at < days.ends_at
+    FROM rides WHERE started_at >= periods.begins_at AND started_at < periods.ends_at
 ) own
 CROSS JOIN LATERAL (
     SELECT count(*) AS new_riders FROM (
         SELECT DISTINCT rider_id FROM rides
-        WHERE started_at >= days.begins_at AND started_at < days.ends_at
+        WHERE started_at >= periods.begins_at AND started_at < periods.ends_at
     ) rode
     WHERE rider_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM rides earlier
-        WHERE earlier.rider_id = rode.rider_id AND earlier.started_at < days.begins_at
+        WHERE earlier.rider_id = rode.rider_id AND earlier.started_at < periods.begins_at
     )
 ) new
 CROSS JOIN LATERAL (
     SELECT count(*) AS alerts FROM heart_rate_alerts
-    WHERE measured_at >= days.begins_at AND measured_at < days.ends_at
+    WHERE measured_at >= periods.begins_at AND measured_at < periods.ends_at
 ) alerts
 """
 
 _FIRST_RIDE = "SELECT started_at FROM rides ORDER BY started_at LIMIT 1"
 
-_HOURS = """
-SELECT floor(extract(epoch FROM started_at - $1::timestamptz) / 3600)::int AS number,
+_PARTS = """
+SELECT width_bucket(started_at, $3::timestamptz[]) - 1 AS number,
        count(*) AS rides,
        coalesce(sum(total_power_watts), 0) AS total_power_watts,
        sum(mean_power_watts * reading_count)
@@ -89,14 +86,14 @@ _GROUPS = """
 WITH ridden AS (
     SELECT ride.rider_id, ride.duration_s, {label} AS label,
            row_number() OVER (PARTITION BY ride.rider_id ORDER BY ride.started_at) = 1
-               AND ride.rider_id IS NOT NULL AS is_first_today
+               AND ride.rider_id IS NOT NULL AS is_first
     FROM rides ride LEFT JOIN riders USING (rider_id)
-    CROSS JOIN (SELECT $3::date AS "on") today
+    CROSS JOIN (SELECT $3::date AS "on") told
     WHERE ride.started_at >= $1 AND ride.started_at < $2
 )
 SELECT label, count(*) AS rides,
-       count(*) FILTER (WHERE is_first_today) AS riders,
-       count(*) FILTER (WHERE is_first_today AND NOT EXISTS (
+       count(*) FILTER (WHERE is_first) AS riders,
+       count(*) FILTER (WHERE is_first AND NOT EXISTS (
            SELECT FROM rides earlier
            WHERE earlier.rider_id = ridden.rider_id AND earlier.started_at < $1
        )) AS new_riders,
@@ -106,7 +103,7 @@ ORDER BY label IS NULL, rides DESC, label
 """
 _LABELS = {
     "genders": "coalesce(gender, 'unknown')",
-    "ages": 'width_bucket(extract(year FROM age(today."on", born_on)), ARRAY[{bounds}]::numeric[])',
+    "ages": 'width_bucket(extract(year FROM age(told."on", born_on)), ARRAY[{bounds}]::numeric[])',
     "towns": "town",
     "sources": "original_source",
 }
@@ -134,57 +131,58 @@ GROUP BY level ORDER BY array_position(ARRAY['critical', 'high', 'low'], level)
 """
 
 
-async def count_day(connection: Connection, day: Day, dead_letters: int | None) -> DayCounts:
-    """Count all that the report of a day tells, as of one moment."""
+async def count_period(
+    connection: Connection, period: Period, dead_letters: int | None = None
+) -> Counts:
+    """Count all that the report of a period tells, as of one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        span = (day.begins_at, day.ends_at)
-        first_ride_at = await connection.fetchval(_FIRST_RIDE)
-        groups = {name: await _groups(connection, name, day) for name in _LABELS}
-        return DayCounts(
-            totals=await count_totals(connection, compared_days(day.on), day.zone),
-            first_ride_on=first_ride_at and first_ride_at.astimezone(day.zone).date(),
-            hours=_hours(day, await connection.fetch(_HOURS, *span)),
+        span = (period.begins_at, period.ends_at)
+        groups = {name: await _groups(connection, name, period) for name in _LABELS}
+        return Counts(
+            totals=await count_totals(connection, compared_periods(period)),
+            first_ride_at=await connection.fetchval(_FIRST_RIDE),
+            parts=await _parts(connection, period),
             genders=groups["genders"],
             ages=_banded(groups["ages"]),
             towns=[group for group in groups["towns"] if group.label is not None][:TOWNS],
             sources=groups["sources"],
-            leaders=await _leaders(connection, "sum(rides.energy_kj)", day),
-            sprinters=await _leaders(connection, "max(max_power_watts)", day),
+            leaders=await _leaders(connection, "sum(rides.energy_kj)", period),
+            sprinters=await _leaders(connection, "max(max_power_watts)", period),
             alerts=[AlertCount(**row) for row in await connection.fetch(_ALERTS, *span)],
             dead_letters=dead_letters,
         )
 
 
-async def count_totals(
-    connection: Connection, dates: Sequence[date], zone: ZoneInfo
-) -> list[DayTotals]:
-    """The totals of each of these days, in their order."""
-    days = [day_in(zone, on) for on in dates]
+async def count_totals(connection: Connection, periods: Sequence[Period]) -> list[Totals]:
+    """The totals of each of these periods, oldest first."""
     rows = await connection.fetch(
         _TOTALS,
-        [day.on for day in days],
-        [day.begins_at for day in days],
-        [day.ends_at for day in days],
+        [period.on for period in periods],
+        [period.begins_at for period in periods],
+        [period.ends_at for period in periods],
         float(CUT_SHORT_S),
     )
-    return sorted((DayTotals(**row) for row in rows), key=lambda totals: totals.on)
+    return sorted((Totals(**row) for row in rows), key=lambda totals: totals.on)
 
 
-async def _groups(connection: Connection, name: str, day: Day) -> list[Group]:
+async def _parts(connection: Connection, period: Period) -> dict[int, PartTotals]:
+    parts = period.parts
+    starts = [part.begins_at for part in parts]
+    rows = await connection.fetch(_PARTS, period.begins_at, period.ends_at, starts)
+    return {number: PartTotals(parts[number].label, *facts) for number, *facts in rows}
+
+
+async def _groups(connection: Connection, name: str, period: Period) -> list[Group]:
     label = _LABELS[name].replace("{bounds}", ",".join(map(str, AGE_BANDS)))
     query = _GROUPS.replace("{label}", f"({label})::text")
-    rows = await connection.fetch(query, day.begins_at, day.ends_at, day.on)
+    rows = await connection.fetch(query, period.begins_at, period.ends_at, period.on)
     return [Group(**row) for row in rows]
 
 
-async def _leaders(connection: Connection, measure: str, day: Day) -> list[Leader]:
+async def _leaders(connection: Connection, measure: str, period: Period) -> list[Leader]:
     query = _LEADERS.replace("{measure}", measure)
-    rows = await connection.fetch(query, day.begins_at, day.ends_at, LEADERS)
+    rows = await connection.fetch(query, period.begins_at, period.ends_at, LEADERS)
     return [Leader(**row) for row in rows]
-
-
-def _hours(day: Day, rows: Sequence[asyncpg.Record]) -> dict[int, Hour]:
-    return {number: Hour(day.hour_label(number), *facts) for number, *facts in rows}
 
 
 def _banded(ages: Sequence[Group]) -> list[Group]:

@@ -1,17 +1,18 @@
 """CORE: what a day was like: every figure beside the day before and the mean of seven days.
 
-`reporter.queries` counts; this compares. A ride belongs to the day on which it started. Nothing
-here divides by a day without rides: what cannot be told is `None`.
+Or a week, beside the week before and the mean of seven weeks: in this module *period* means
+either. `reporter.queries` counts; this compares. A ride belongs to the period in which it
+started. Nothing here divides by a period without rides: what cannot be told is `None`.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime
 
 from msgspec import Struct
 
-from reporter.days import Day
+from reporter.days import Edition, Period
 
-DAYS_COMPARED = 7
+PERIODS_COMPARED = 7
 # Of the rides in the bikes' recorded feed none lasted less than 179 s; the first sprint of the
 # programme comes at 120 s. Who is gone by then did not ride: the bike, the line or the rider broke
 # off.
@@ -20,10 +21,10 @@ CUT_SHORT_S = 120
 AGE_BANDS = (25, 35, 45, 55, 65)
 
 
-class DayTotals(Struct, frozen=True, kw_only=True):
-    """What all rides of one day come to; a ride that still goes on counts as a ride alone.
+class Totals(Struct, frozen=True, kw_only=True):
+    """What all rides of one period come to; a ride that still goes on counts as a ride alone.
 
-    `riders` are those we know; `new_riders` had never ridden before the day.
+    `on` is its first day. `riders` are those we know; `new_riders` had never ridden before.
     """
 
     on: date
@@ -44,12 +45,12 @@ class DayTotals(Struct, frozen=True, kw_only=True):
 
     @property
     def returning_riders(self) -> int:
-        """Known riders who had ridden before the day."""
+        """Known riders who had ridden before."""
         return self.riders - self.new_riders
 
 
-class Hour(Struct, frozen=True):
-    """The rides that started in one hour of the day; `label` is what clocks showed then."""
+class PartTotals(Struct, frozen=True):
+    """The rides that started in one hour of the day or day of the week, by its label."""
 
     label: str
     rides: int = 0
@@ -68,7 +69,7 @@ class Group(Struct, frozen=True):
 
 
 class Leader(Struct, frozen=True):
-    """A rider and what the day brought; `name` None: the bike did not tell it."""
+    """A rider and what the period brought; `name` None: the bike did not tell it."""
 
     rider_id: int
     name: str | None
@@ -93,38 +94,39 @@ class AlertCount(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """One figure beside its past. `mean_of_week` is of the seven days before the day."""
+    """One figure beside its past: the period before, and `usual`, the mean of the seven before."""
 
     name: str
     value: float | None
-    day_before: float | None
-    mean_of_week: float | None
+    before: float | None
+    usual: float | None
 
     @property
-    def change_from_day_before(self) -> float | None:
+    def change_from_before(self) -> float | None:
         """0.1 for a tenth more; None where there is nothing to compare with."""
-        return _change(self.value, self.day_before)
+        return _change(self.value, self.before)
 
     @property
-    def change_from_week(self) -> float | None:
-        """0.1 for a tenth above the mean of the seven days before."""
-        return _change(self.value, self.mean_of_week)
+    def change_from_usual(self) -> float | None:
+        """0.1 for a tenth above the mean of the seven periods before."""
+        return _change(self.value, self.usual)
 
 
-class DailySummary(Struct, frozen=True, kw_only=True):
-    """All that the report tells of a day.
+class Summary(Struct, frozen=True, kw_only=True):
+    """All that the report tells of a day or a week, from `on` to `last_on`.
 
-    `week` holds the seven days before, oldest first, without those before the first ride ever.
-    `dead_letters` None: nobody counted them.
+    `past` holds the seven periods before, oldest first, without those before the first ride
+    ever. `dead_letters` None: nobody counted them.
     """
 
+    edition: Edition
     on: date
+    last_on: date
     time_zone: str
-    hours_in_day: int
-    totals: DayTotals
+    totals: Totals
     figures: tuple[Comparison, ...]
-    week: tuple[DayTotals, ...]
-    hours: tuple[Hour, ...]
+    past: tuple[Totals, ...]
+    parts: tuple[PartTotals, ...]
     genders: tuple[Group, ...] = ()
     ages: tuple[Group, ...] = ()
     towns: tuple[Group, ...] = ()
@@ -139,27 +141,22 @@ class DailySummary(Struct, frozen=True, kw_only=True):
         return next(figure for figure in self.figures if figure.name == name)
 
     @property
-    def day_before(self) -> DayTotals | None:
-        """The totals of the day before; None before the first ride ever."""
-        return self.week[-1] if self.week else None
-
-    @property
-    def busiest_hours(self) -> list[Hour]:
-        """The hours with the most rides; none on a day without rides."""
-        most = max((hour.rides for hour in self.hours), default=0)
-        return [hour for hour in self.hours if most and hour.rides == most]
+    def busiest_parts(self) -> list[PartTotals]:
+        """The hours or days with the most rides; none in a period without rides."""
+        most = max((part.rides for part in self.parts), default=0)
+        return [part for part in self.parts if most and part.rides == most]
 
 
-class DayCounts(Struct, frozen=True, kw_only=True):
-    """What was counted for the report of a day: its own rows, and the totals of eight days.
+class Counts(Struct, frozen=True, kw_only=True):
+    """What was counted for a report: the period's own rows, and the totals of eight periods.
 
-    `totals` holds the day and those before it that are to be compared, in any order; `hours`
-    only those with rides, by their number from 0; `ages` by the number of their band.
+    `totals` holds the period and those before it that are to be compared, in any order; `parts`
+    only those with rides, by their number from 0.
     """
 
-    totals: Sequence[DayTotals]
-    first_ride_on: date | None = None
-    hours: dict[int, Hour]
+    totals: Sequence[Totals]
+    first_ride_at: datetime | None = None
+    parts: dict[int, PartTotals]
     genders: Sequence[Group] = ()
     ages: Sequence[Group] = ()
     towns: Sequence[Group] = ()
@@ -170,8 +167,8 @@ class DayCounts(Struct, frozen=True, kw_only=True):
     dead_letters: int | None = None
 
 
-# A sum on a day without rides is 0 and counts in the mean; a mean of no rides is unknown.
-FIGURES: dict[str, Callable[[DayTotals], float | None]] = {
+# A sum in a period without rides is 0 and counts in the mean; a mean of no rides is unknown.
+FIGURES: dict[str, Callable[[Totals], float | None]] = {
     "rides": lambda day: day.rides,
     "riders": lambda day: day.riders,
     "new_riders": lambda day: day.new_riders,
@@ -189,28 +186,29 @@ FIGURES: dict[str, Callable[[DayTotals], float | None]] = {
 }
 
 
-def compared_days(day: date) -> list[date]:
-    """The days whose totals a report needs: the seven before it and itself, oldest first."""
-    return [day - timedelta(days=back) for back in range(DAYS_COMPARED, -1, -1)]
+def compared_periods(period: Period) -> list[Period]:
+    """The periods whose totals a report needs: the seven before it and itself, oldest first."""
+    return [period.before(back) for back in range(PERIODS_COMPARED, -1, -1)]
 
 
-def summarise(day: Day, counts: DayCounts) -> DailySummary:
-    """Compare a day's counts with the days before and name what was counted."""
-    by_day = {totals.on: totals for totals in counts.totals}
-    own = by_day.get(day.on, DayTotals(on=day.on))
-    week = tuple(
-        by_day.get(on, DayTotals(on=on))
-        for on in compared_days(day.on)[:-1]
-        if counts.first_ride_on is not None and on >= counts.first_ride_on
+def summarise(period: Period, counts: Counts) -> Summary:
+    """Compare a period's counts with those before and name what was counted."""
+    by_start = {totals.on: totals for totals in counts.totals}
+    own = by_start.get(period.on, Totals(on=period.on))
+    past = tuple(
+        by_start.get(earlier.on, Totals(on=earlier.on))
+        for earlier in compared_periods(period)[:-1]
+        if counts.first_ride_at is not None and earlier.ends_at > counts.first_ride_at
     )
-    return DailySummary(
-        on=day.on,
-        time_zone=day.zone.key,
-        hours_in_day=day.hours,
+    return Summary(
+        edition=period.edition,
+        on=period.on,
+        last_on=period.last_on,
+        time_zone=period.zone.key,
         totals=own,
-        figures=tuple(_compare(name, own, week) for name in FIGURES),
-        week=week,
-        hours=_every_hour(day, counts.hours),
+        figures=tuple(_compare(name, own, past) for name in FIGURES),
+        past=past,
+        parts=_every_part(period, counts.parts),
         genders=tuple(counts.genders),
         ages=_name_bands(counts.ages),
         towns=tuple(counts.towns),
@@ -231,9 +229,10 @@ def age_band_label(number: int) -> str:
     return f"{AGE_BANDS[number - 1]}–{AGE_BANDS[number] - 1}"
 
 
-def _every_hour(day: Day, found: dict[int, Hour]) -> tuple[Hour, ...]:
-    quiet = (Hour(day.hour_label(number)) for number in range(day.hours))
-    return tuple(found.get(number, hour) for number, hour in enumerate(quiet))
+def _every_part(period: Period, found: dict[int, PartTotals]) -> tuple[PartTotals, ...]:
+    return tuple(
+        found.get(number, PartTotals(part.label)) for number, part in enumerate(period.parts)
+    )
 
 
 def _name_bands(ages: Sequence[Group]) -> tuple[Group, ...]:
@@ -242,14 +241,14 @@ def _name_bands(ages: Sequence[Group]) -> tuple[Group, ...]:
     return tuple(by_label[label] for label in [*bands, None] if label in by_label)
 
 
-def _compare(name: str, own: DayTotals, week: Sequence[DayTotals]) -> Comparison:
+def _compare(name: str, own: Totals, past: Sequence[Totals]) -> Comparison:
     figure = FIGURES[name]
-    known = [value for value in map(figure, week) if value is not None]
+    known = [value for value in map(figure, past) if value is not None]
     return Comparison(
         name=name,
         value=figure(own),
-        day_before=figure(week[-1]) if week else None,
-        mean_of_week=sum(known) / len(known) if known else None,
+        before=figure(past[-1]) if past else None,
+        usual=sum(known) / len(known) if known else None,
     )
 
 

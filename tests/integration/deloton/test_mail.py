@@ -2,11 +2,6 @@
 
 import asyncio
 import email
-import json
-import subprocess
-import sys
-import threading
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from email.message import EmailMessage
 from email.policy import default
@@ -20,7 +15,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deloton.errors import MailError, MailRefused, MailThrottled, MailUnavailable
 from deloton.mail import open_mailer, parse_address
-from demo.ports import LOCALHOST, answers, free_port
+from demo.ports import LOCALHOST, free_port
+from tests.moto_server import mails_in_moto, running_moto
 from tests.ses_double import SesDouble, running_ses_double
 
 
@@ -48,16 +44,9 @@ async def ses(credentials: None) -> AsyncIterator[SesDouble]:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    """The address of moto's server, a program of its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "--host", LOCALHOST, "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        ready = threading.Event()
-        while not answers(port):
-            assert server.poll() is None
-            ready.wait(0.05)
-        yield f"http://{LOCALHOST}:{port}"
-        server.terminate()
+    """The address of moto's server."""
+    with running_moto() as url:
+        yield url
 
 
 async def test_ses_gets_the_whole_message_and_names_it(moto: str, credentials: None) -> None:
@@ -72,14 +61,6 @@ async def test_ses_gets_the_whole_message_and_names_it(moto: str, credentials: N
     assert received["To"] == "ada@example.com"
     assert "190 bpm – ease off" in received.get_content()
     assert sent["raw_data"].isascii()
-
-
-def mails_in_moto(url: str) -> list[dict[str, str]]:
-    """What moto has accepted."""
-    verify = f"{url}/moto-api/data.json"
-    with urllib.request.urlopen(verify) as answer:
-        sent: list[dict[str, str]] = json.load(answer)["ses"]["RawMessage"]
-    return sent
 
 
 @pytest.mark.parametrize(

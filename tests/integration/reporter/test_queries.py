@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from reporter.days import day_in
-from reporter.queries import count_day, count_totals
-from reporter.summary import AlertCount, DailySummary, Group, summarise
+from reporter.days import day_in, week_in
+from reporter.queries import count_period, count_totals
+from reporter.summary import AlertCount, Group, Summary, summarise
 
 LONDON = ZoneInfo("Europe/London")
 ON = date(2026, 3, 10)
@@ -67,9 +67,9 @@ class Rows:
         own = {"ride_id": ride_id, "level": level, "state": state, "settled_at": settled_at}
         await self._insert("heart_rate_alerts", facts | own)
 
-    async def summary(self, on: date = ON) -> DailySummary:
+    async def summary(self, on: date = ON) -> Summary:
         day = day_in(LONDON, on)
-        return summarise(day, await count_day(self.connection, day, dead_letters=None))
+        return summarise(day, await count_period(self.connection, day))
 
     async def _insert(self, table: str, row: dict[str, Any], key: str = "1") -> Any:  # noqa: ANN401
         places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
@@ -87,7 +87,7 @@ async def rows(database_url: str) -> AsyncIterator[Rows]:
 
 async def test_an_empty_database_is_a_day_without_rides(rows: Rows) -> None:
     summary = await rows.summary()
-    assert (summary.totals.rides, summary.week, summary.leaders) == (0, (), ())
+    assert (summary.totals.rides, summary.past, summary.leaders) == (0, (), ())
     assert summary.totals.mean_heart_rate_bpm is None
 
 
@@ -146,10 +146,10 @@ async def test_who_rode_before_returns_and_is_not_new(rows: Rows) -> None:
 async def test_a_ride_belongs_to_the_local_day_on_which_it_started(rows: Rows) -> None:
     await rows.ride(datetime(2026, 6, 30, 22, 59, 59, tzinfo=UTC))
     await rows.ride(datetime(2026, 6, 30, 23, tzinfo=UTC))
-    days = [date(2026, 6, 30), date(2026, 7, 1)]
-    totals = await count_totals(rows.connection, days, LONDON)
+    days = [day_in(LONDON, date(2026, 6, 30)), day_in(LONDON, date(2026, 7, 1))]
+    totals = await count_totals(rows.connection, days)
     assert [day.rides for day in totals] == [1, 1]
-    assert (await rows.summary(date(2026, 7, 1))).figure("rides").day_before == 1
+    assert (await rows.summary(date(2026, 7, 1))).figure("rides").before == 1
 
 
 async def test_the_hour_that_comes_twice_is_two_hours(rows: Rows) -> None:
@@ -157,13 +157,22 @@ async def test_the_hour_that_comes_twice_is_two_hours(rows: Rows) -> None:
         started_at = datetime(2026, 10, 25, hour, tzinfo=UTC) + timedelta(minutes=hour * 5)
         await rows.ride(started_at, bike_serial=await _another_bike(rows))
     summary = await rows.summary(date(2026, 10, 25))
-    assert [(hour.label, hour.rides) for hour in summary.hours[:4]] == [
+    assert [(hour.label, hour.rides) for hour in summary.parts[:4]] == [
         ("00:00", 0),
         ("01:00", 1),
         ("01:00", 2),
         ("02:00", 0),
     ]
-    assert len(summary.hours) == 25
+    assert len(summary.parts) == 25
+
+
+async def test_a_week_is_told_by_its_days_beside_the_week_before(rows: Rows) -> None:
+    for days in (-8, -1, 0, 0.25, 4):
+        await rows.ride(NOON + timedelta(days=days))
+    week = week_in(LONDON, ON)
+    summary = summarise(week, await count_period(rows.connection, week))
+    assert [part.rides for part in summary.parts] == [1, 2, 0, 0, 0, 1, 0]
+    assert (summary.totals.rides, summary.figure("rides").before) == (4, 1)
 
 
 async def test_groups_count_rides_riders_and_time_by_what_is_known(rows: Rows) -> None:

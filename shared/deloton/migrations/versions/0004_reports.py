@@ -22,11 +22,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "reports",
+        sa.Column("edition", sa.Text(), nullable=False, comment="daily or weekly"),
         sa.Column(
             "report_on",
             sa.Date(),
             nullable=False,
-            comment="the day told of, in the company's zone",
+            comment="the first day told of, in the company's zone",
         ),
         sa.Column(
             "state", sa.Text(), nullable=False, comment="sending until known: sent or failed"
@@ -59,6 +60,7 @@ def upgrade() -> None:
             comment="what the mail provider calls the mail",
         ),
         sa.Column("failure", sa.Text(), nullable=True, comment="why the last try failed"),
+        sa.CheckConstraint("edition IN ('daily', 'weekly')", name=op.f("ck_reports_edition")),
         sa.CheckConstraint("state IN ('sending', 'sent', 'failed')", name=op.f("ck_reports_state")),
         sa.CheckConstraint(
             "(state = 'failed') = (failure IS NOT NULL)",
@@ -67,8 +69,8 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "state <> 'sent' OR sent_at IS NOT NULL", name=op.f("ck_reports_sent_with_time")
         ),
-        sa.PrimaryKeyConstraint("report_on", name=op.f("pk_reports")),
-        comment="The CEO's daily reports: which days were told of, so that none is told twice.",
+        sa.PrimaryKeyConstraint("edition", "report_on", name=op.f("pk_reports")),
+        comment="The CEO's reports: which days and weeks were told of, so that none is told twice.",
     )
 
 

@@ -1,0 +1,300 @@
+"""CORE: figures in plain English: numbers, changes, and the sentences that say what was special.
+
+Every sentence is computed from the summary; what is not known is not told.
+"""
+
+import calendar
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+
+from reporter.days import Edition
+from reporter.summary import AlertCount, Comparison, Group, Leader, Summary
+
+NOT_KNOWN: Final = "–"
+# A change that is worth a word in the sentence: of rides a tenth, up or down.
+NOTABLE_CHANGE: Final = 0.1
+# Below half a per cent up or down, people call it the same.
+SAME: Final = 0.005
+# Changes beyond this are told as a factor: +4,900 % says less than 50 times.
+LARGE_CHANGE: Final = 9.995
+MILLION: Final = 1_000_000
+THOUSAND: Final = 10_000
+# The most of two periods is no record.
+FEWEST_COMPARED: Final = 2
+MINUTE_S: Final = 60
+HOUR_S: Final = 3600
+WEEKDAYS: Final = {day[:3]: day for day in calendar.day_name}
+# A report that fits on two pages: the figures of the headline, in reading order.
+TILES: Final = {
+    "rides": "Rides",
+    "riders": "Riders",
+    "ride_time_s": "Total ride time",
+    "mean_duration_s": "Mean duration",
+    "total_power_watts": "Total power",
+    "mean_power_watts": "Mean power",
+    "energy_kj": "Energy",
+    "mean_heart_rate_bpm": "Mean heart rate",
+}
+
+
+class Tile(Struct, frozen=True):
+    """A headline figure with its two changes; `direction` is `up`, `down`, `same` or `unknown`."""
+
+    title: str
+    value: str
+    before: str
+    before_direction: str
+    usual: str
+    usual_direction: str
+
+
+def number(value: float | None) -> str:
+    """A whole number with commas: `12,345`."""
+    return NOT_KNOWN if value is None else f"{value:,.0f}"
+
+
+def share(value: float | None) -> str:
+    """A share in per cent: `17.3 %`."""
+    return NOT_KNOWN if value is None else f"{value:.1%}".replace("%", " %")
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in the unit that fits: `8 min 20 s`, `1,234 h`."""
+    if seconds is None:
+        return NOT_KNOWN
+    whole = round(seconds)
+    if whole >= 10 * HOUR_S:
+        return f"{whole / HOUR_S:,.0f} h"
+    if whole >= HOUR_S:
+        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} min"
+    return f"{whole // MINUTE_S} min {whole % MINUTE_S} s" if whole >= MINUTE_S else f"{whole} s"
+
+
+def power(watts: float | None) -> str:
+    """Watts, of large sums in the unit that fits: `120 W`, `34.6 MW`."""
+    if watts is None:
+        return NOT_KNOWN
+    if watts >= MILLION:
+        return (
+            f"{watts / MILLION:,.0f} MW" if watts >= 100 * MILLION else f"{watts / MILLION:,.1f} MW"
+        )
+    return f"{watts / 1000:,.0f} kW" if watts >= THOUSAND else f"{watts:,.0f} W"
+
+
+def energy(kilojoules: float | None) -> str:
+    """Kilojoules, or megajoules of large sums: `94 kJ`, `2,400 MJ`."""
+    if kilojoules is None:
+        return NOT_KNOWN
+    if kilojoules >= 100 * THOUSAND:
+        return f"{kilojoules / 1000:,.0f} MJ"
+    return f"{kilojoules / 1000:,.1f} MJ" if kilojoules >= THOUSAND else f"{kilojoules:,.0f} kJ"
+
+
+FORMATS: Final[dict[str, Callable[[float | None], str]]] = {
+    "ride_time_s": duration,
+    "mean_duration_s": duration,
+    "total_power_watts": power,
+    "mean_power_watts": power,
+    "energy_kj": energy,
+    "mean_heart_rate_bpm": lambda bpm: NOT_KNOWN if bpm is None else f"{bpm:.0f} bpm",
+    "without_contact_share": share,
+}
+
+
+def figure(comparison: Comparison) -> str:
+    """A figure's value with its unit."""
+    return FORMATS.get(comparison.name, number)(comparison.value)
+
+
+def change(value: float | None) -> str:
+    """A relative change as people say it: `+12 %`, `−3 %`, `±0 %`, `12 times`."""
+    if value is None:
+        return NOT_KNOWN
+    if value > LARGE_CHANGE:
+        return f"{value + 1:,.0f} times"
+    if abs(value) < SAME:
+        return "±0 %"
+    return f"{'+' if value > 0 else '−'}{abs(value) * 100:.0f} %"
+
+
+def direction(value: float | None) -> str:
+    """Which way a change goes."""
+    if value is None:
+        return "unknown"
+    return "same" if abs(value) < SAME else "up" if value > 0 else "down"
+
+
+def tiles(summary: Summary) -> list[Tile]:
+    """The headline's figures in reading order."""
+    return [tile(title, summary.figure(name)) for name, title in TILES.items()]
+
+
+def tile(title: str, comparison: Comparison) -> Tile:
+    """One figure of the headline."""
+    before, usual = comparison.change_from_before, comparison.change_from_usual
+    return Tile(
+        title,
+        figure(comparison),
+        change(before),
+        direction(before),
+        change(usual),
+        direction(usual),
+    )
+
+
+def period_name(summary: Summary) -> str:
+    """`Tuesday 10 March 2026`, or `Week 11, 9 to 15 March 2026`."""
+    if summary.edition is Edition.DAILY:
+        return f"{summary.on:%A} {long_date(summary.on)}"
+    first = str(summary.on.day)
+    if summary.on.month != summary.last_on.month:
+        first += f" {summary.on:%B}"
+    if summary.on.year != summary.last_on.year:
+        first += f" {summary.on.year}"
+    week = summary.on.isocalendar().week
+    return f"Week {week}, {first} to {long_date(summary.last_on)}"
+
+
+def long_date(day: date) -> str:
+    """`10 March 2026`."""
+    return f"{day.day} {day:%B %Y}"
+
+
+def edition_title(summary: Summary) -> str:
+    """What the report is called."""
+    return "Daily report" if summary.edition is Edition.DAILY else "Weekly report"
+
+
+def words(summary: Summary) -> dict[str, str]:
+    """The words in which the two editions differ."""
+    if summary.edition is Edition.DAILY:
+        return {"period": "day", "before": "day before", "usual": "7-day mean", "part": "hour"}
+    return {"period": "week", "before": "week before", "usual": "7-week mean", "part": "day"}
+
+
+def sentences(summary: Summary) -> list[str]:
+    """What was special, most important first; two to four sentences."""
+    if not summary.totals.rides:
+        return _quiet_period(summary)
+    told = [_opening(summary), _busiest(summary), _record(summary), _alerts(summary)]
+    return [sentence for sentence in told if sentence]
+
+
+def _quiet_period(summary: Summary) -> list[str]:
+    period = words(summary)["period"]
+    before = summary.figure("rides").before
+    told = [f"Nobody rode on this {period}." if period == "day" else "Nobody rode in this week."]
+    if before:
+        told.append(f"The {period} before had {plural(before, 'ride')}.")
+    elif not summary.past:
+        told.append("No ride has been recorded before either.")
+    return told
+
+
+def _opening(summary: Summary) -> str:
+    totals = summary.totals
+    if not totals.riders:
+        told = f"There {'was' if totals.rides == 1 else 'were'} {plural(totals.rides, 'ride')}"
+        return f"{told}{_against_usual(summary)}."
+    told = f"{plural(totals.riders, 'rider')} took {plural(totals.rides, 'ride')}"
+    if totals.new_riders:
+        all_are_new = totals.new_riders == totals.riders
+        who = "all" if all_are_new else f"{number(totals.new_riders)} of them"
+        told += f", {who if totals.riders > 1 else 'and did so'} for the first time"
+    return f"{told}{_against_usual(summary)}."
+
+
+def _against_usual(summary: Summary) -> str:
+    compared = summary.figure("rides").change_from_usual
+    if compared is None:
+        return ""
+    mean = f"mean of the {words(summary)['period']}s before"
+    if abs(compared) < NOTABLE_CHANGE:
+        return f": about as many rides as the {mean}"
+    if compared > LARGE_CHANGE:
+        return f": {change(compared)} the {mean}"
+    more = "more" if compared > 0 else "fewer"
+    return f": {abs(compared):.0%} {more} rides than the {mean}".replace("%", " %")
+
+
+def _busiest(summary: Summary) -> str | None:
+    busiest = summary.busiest_parts
+    if len(busiest) != 1 or sum(1 for part in summary.parts if part.rides) == 1:
+        return None
+    [part] = busiest
+    if summary.edition is Edition.DAILY:
+        return f"The busiest hour began at {part.label}, with {plural(part.rides, 'ride')}."
+    return f"The busiest day was {WEEKDAYS[part.label]}, with {plural(part.rides, 'ride')}."
+
+
+def _record(summary: Summary) -> str | None:
+    """Whether the period had the most or fewest rides of all that it is compared with."""
+    rides, past = summary.totals.rides, [one.rides for one in summary.past]
+    if len(past) < FEWEST_COMPARED:
+        return None
+    periods = f"of the last {len(past) + 1} {words(summary)['period']}s"
+    if rides > max(past):
+        return f"It was the busiest {periods}."
+    return f"It was the quietest {periods}." if rides < min(past) else None
+
+
+def _alerts(summary: Summary) -> str | None:
+    total = summary.totals.alerts
+    if not total:
+        return "No heart rate was out of its limits."
+    unsent = sum(alert.not_sent for alert in summary.alerts)
+    told = f"There {'was' if total == 1 else 'were'} {plural(total, 'heart-rate alert')}"
+    return (
+        f"{told}; {number(unsent)} of the mails could not be sent in time."
+        if unsent
+        else (f"{told}.")
+    )
+
+
+def plural(count: float, noun: str) -> str:
+    """`1 ride`, `2 rides`, `no rides`."""
+    return f"{number(count) if count else 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def name_of(leader: Leader) -> str:
+    """What a leader is called; one whose name is not known by number."""
+    return leader.name or f"Rider {leader.rider_id}"
+
+
+def label_of(group: Group) -> str:
+    """What a group is called."""
+    return (group.label or "unknown").capitalize()
+
+
+def share_of_rides(group: Group, summary: Summary) -> str:
+    """A group's share of all rides."""
+    return share(group.rides / summary.totals.rides if summary.totals.rides else None)
+
+
+def shares_listed(groups: Iterable[Group], summary: Summary) -> str:
+    """All groups in a line: `Female 51.2 %, Male 48.8 %`."""
+    return ", ".join(f"{label_of(one)} {share_of_rides(one, summary)}" for one in groups)
+
+
+def quality(summary: Summary) -> list[tuple[str, str]]:
+    """Of how good quality the data are: each fact with its value."""
+    totals = summary.totals
+    return [
+        ("Rides still going on when this was written", number(totals.open_rides)),
+        ("Rides cut short, before the first sprint", number(totals.rides_cut_short)),
+        ("Rides whose rider is not known", number(totals.rides_without_rider)),
+        ("Seconds without hands on the bar", share(totals.without_contact_share)),
+        (
+            "Lines that could not be read",
+            "not counted" if summary.dead_letters is None else number(summary.dead_letters),
+        ),
+    ]
+
+
+def alert_facts(alert: AlertCount) -> tuple[str, str, str, str, str]:
+    """A row of the table of alerts: level, alerts, mailed, on their way, not mailed."""
+    counts = (alert.alerts, alert.sent, alert.pending, alert.not_sent)
+    return (alert.level.capitalize(), *map(number, counts))  # type: ignore[return-value]

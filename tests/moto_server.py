@@ -1,0 +1,39 @@
+"""AWS over HTTP on this machine: moto's server, a program of its own."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from demo.ports import LOCALHOST, answers, free_port
+
+
+@contextmanager
+def running_moto() -> Iterator[str]:
+    """Start it, with nothing in it, and give its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "--host", LOCALHOST, "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        ready = threading.Event()
+        while not answers(port):
+            assert server.poll() is None
+            ready.wait(0.05)
+        yield f"http://{LOCALHOST}:{port}"
+        server.terminate()
+
+
+def mails_in_moto(url: str) -> list[dict[str, str]]:
+    """What its SES has accepted."""
+    with urllib.request.urlopen(f"{url}/moto-api/data.json") as answer:
+        sent: list[dict[str, str]] = json.load(answer).get("ses", {}).get("RawMessage", [])
+    return sent
+
+
+def forget_everything(url: str) -> None:
+    """Begin anew: no mails, no buckets."""
+    request = urllib.request.Request(f"{url}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(request) as answer:
+        answer.read()
