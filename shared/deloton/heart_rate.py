@@ -133,7 +133,7 @@ def limits_of(
     years = age if known and age is not None else policy.default_age
     maximum_bpm = expected_maximum_bpm(years, policy.maximum)
     whose = f"age {years}" if known else f"unknown age, taken as {years}"
-    below = f"below {policy.low_bpm:g} bpm (bradycardia: below 50, ACC/AHA/HRS 2018)"
+    below = "the same for every rider; below 50 bpm is bradycardia (ACC/AHA/HRS 2018)"
     low = Limit(AlertLevel.LOW, policy.low_bpm, below)
     high, critical = (
         Limit(

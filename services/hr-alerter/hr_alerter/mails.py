@@ -15,18 +15,28 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from msgspec import Struct
 
 from deloton import palette
-from deloton.heart_rate import AlertLevel
+from deloton.heart_rate import OWN_LIMIT, AlertLevel
 from hr_alerter.alerts import ClaimedAlert
 
 
 class Advice(Struct, frozen=True):
-    """What a level's mail says; `{bpm}` and `{limit}` are filled in."""
+    """What a level's mail says; `{bpm}` and `{limit}` are filled in.
+
+    `lead_own` is the lead where the limit is the rider's own; `note` is told of the others.
+    """
 
     subject: str
     headline: str
     lead: str
+    lead_own: str
+    note: str
     steps: tuple[str, ...]
 
+
+# Nes et al. 2013: a standard error of 10.8 bpm.
+AVERAGES: Final = (
+    "Formulas give an average: many healthy people differ from it by ten bpm and more."
+)
 
 ADVICE: Final = {
     AlertLevel.LOW: Advice(
@@ -34,6 +44,8 @@ ADVICE: Final = {
         "Your heart rate is unusually low",
         "While you were riding, your heart rate stayed below {limit} bpm. "
         "That is unusual during exercise.",
+        "While you were riding, your heart rate stayed below {limit} bpm, the limit set for you.",
+        "Trained hearts often beat that slowly at rest, but hardly ever during exercise.",
         (
             "Stop pedalling, stay seated and hold on until you feel steady.",
             "Check that both hands lie flat on the sensors: a loose grip can read too low.",
@@ -47,6 +59,8 @@ ADVICE: Final = {
         "Ease off: your heart rate is high",
         "Your heart rate stayed at or above {limit} bpm. From there on your heart works close to "
         "the most that is expected of it.",
+        "Your heart rate stayed at or above {limit} bpm, the limit set for you.",
+        AVERAGES,
         (
             "Turn the resistance down and pedal gently.",
             "Breathe slowly and steadily, and drink some water.",
@@ -59,6 +73,8 @@ ADVICE: Final = {
         "Stop and rest now",
         "Your heart rate is very high: it stayed at or above {limit} bpm, beyond what is expected "
         "of your heart at its hardest.",
+        "Your heart rate stayed at or above {limit} bpm, the critical limit set for you.",
+        AVERAGES,
         (
             "Stop pushing now. Let your legs spin down for half a minute, then get off and sit.",
             "Tell somebody near you that you are not riding on.",
@@ -124,17 +140,19 @@ def compose(alert: ClaimedAlert, mail_from: str, zone: ZoneInfo) -> EmailMessage
 
 def _facts_of(alert: ClaimedAlert, zone: ZoneInfo) -> dict[str, object]:
     advice = ADVICE[alert.level]
+    is_own = alert.limit_rule == OWN_LIMIT
     figures = {"bpm": alert.heart_rate_bpm, "limit": f"{alert.limit_bpm:g}"}
     return {
         **figures,
         "subject": advice.subject.format(**figures),
         "headline": advice.headline,
-        "lead": advice.lead.format(**figures),
+        "lead": (advice.lead_own if is_own else advice.lead).format(**figures),
         "steps": advice.steps,
         "signs": CALL_FOR_HELP,
         "name": alert.first_name,
         "measured": readable_time(alert.measured_at.astimezone(zone)),
         "rule": alert.limit_rule,
+        "note": "" if is_own else advice.note,
         "bar": _BARS[alert.level],
         "colours": palette,
     }
