@@ -16,9 +16,9 @@ from msgspec import Struct
 from deloton.heart_rate import AlertLevel
 from hr_alerter.alerts import ClaimedAlert
 
-# One more mail at once for each so many that wait: at SES's 50 ms none of them waits for half
+# One more mail at once for each so many that wait: at SES's 50 ms none of them waits for more than
 # a second because of this.
-WAITING_PER_LANE: Final = 5
+WAITING_PER_LANE: Final = 20
 # A mail that has been under way for longer keeps its connection but counts no more.
 SLOW_S: Final = 0.3
 
