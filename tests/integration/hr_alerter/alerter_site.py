@@ -76,6 +76,13 @@ class AlerterSite:
         self.ports.append(port)
         return program
 
+    def start_beside(self, module: str, *arguments: str) -> Program:
+        """Another program; it ends with the test run at the latest."""
+        command = [sys.executable, "-m", module, *arguments]
+        program = Program(self.guardian, module, command, self.folder / f"{module}.log")
+        program.start()
+        return program
+
     async def page(self, path: str, alerter: int = -1) -> str:
         """A page of an alerter."""
         url = f"http://{LOCALHOST}:{self.ports[alerter]}{path}"

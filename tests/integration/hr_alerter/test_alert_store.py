@@ -99,7 +99,7 @@ async def test_an_expired_alert_gives_way_to_a_fresh_one_of_its_ride(pool: async
     ride = await a_ride(pool)
     assert await stored(pool, an_alert(ride, ago_s=130), an_alert(ride, ago_s=125)) == ["high"]
     assert await stored(pool, an_alert(ride, ago_s=5)) == ["high"]
-    row = await pool.fetchrow("SELECT state, settled_at FROM heart_rate_alerts")
+    [row] = await pool.fetch("SELECT state, settled_at FROM heart_rate_alerts")
     assert tuple(row) == ("pending", None)
 
 

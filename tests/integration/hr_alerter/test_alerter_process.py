@@ -4,13 +4,19 @@ import asyncio
 import json
 import random
 import signal
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import aiohttp
 import pytest
 
 from deloton.events import HeartRate
+from demo.inbox import serve_smtp
+from demo.mail_folder import MailFolder
+from demo.ports import free_port
 from tests.integration.hr_alerter.alerter_site import CRITICAL, HIGH, LOW, WELL, AlerterSite
 
 pytestmark = pytest.mark.timeout(120)
@@ -188,6 +194,88 @@ async def test_what_is_no_heart_rate_is_left_out_and_counted(site: AlerterSite) 
     metrics = await site.page("/metrics")
     assert "hr_alerter_unreadable_messages_total 4.0" in metrics
     assert 'hr_alerter_alerts_total{level="high",state="sent"} 1.0' in metrics
+
+
+async def test_own_limits_count_and_alerts_that_are_off_stay_off(site: AlerterSite) -> None:
+    own, off = await site.a_ride(7001), await site.a_ride(7002)
+    insert = "INSERT INTO rider_limits (rider_id, high_bpm, alerts_on) VALUES ($1, $2, $3)"
+    await site.database.executemany(insert, [(7001, WELL, True), (7002, None, False)])
+    site.start_alerter()
+    await site.send(off, *[CRITICAL] * 4, rider_id=7002)
+    await site.send(own, *[WELL] * 3)
+    await until_settled(site, 1)
+    assert await site.rows("ride_id, level, limit_rule") == [(own, "high", "your own limit")]
+
+
+async def test_mails_go_out_by_smtp_too(site: AlerterSite, tmp_path: Path) -> None:
+    inbox, port = MailFolder(tmp_path / "mails"), free_port()
+    server = await serve_smtp(inbox, port)
+    ride_id = await site.a_ride()
+    site.start_alerter(MAIL_URL=f"smtp://127.0.0.1:{port}")
+    await site.send(ride_id, *[LOW] * 3)
+    await until_settled(site, 1)
+    server.close()
+    [mail] = inbox.newest(5)
+    assert mail.subject == "Your heart rate is unusually low: 44 bpm"
+    [(message_id,)] = await site.rows("provider_message_id")
+    assert message_id.startswith("<heart-rate-alert-")
+
+
+async def test_mails_reach_another_emulation_of_ses(site: AlerterSite) -> None:
+    port = free_port()
+    moto = site.start_beside("moto.server", "--host", "127.0.0.1", "--port", str(port))
+    url = f"http://127.0.0.1:{port}"
+    ride_id = await site.a_ride()
+    # While the emulation is not up yet, or does not know us, mails are tried again.
+    site.start_alerter(AWS_ENDPOINT_URL=url)
+    await site.send(ride_id, *[HIGH] * 3)
+    await eventually(lambda: is_our_identity_known(url))
+    await until_settled(site, 1)
+    moto.kill()
+    [(state, message_id)] = await site.rows("state, provider_message_id")
+    assert state == "sent"
+    assert message_id
+
+
+async def is_our_identity_known(url: str) -> bool:
+    """Ask the emulation to know our domain; whether it does."""
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(
+                f"{url}/v2/email/identities",
+                json={"EmailIdentity": "deloton.example"},
+                headers={"Authorization": "AWS4-HMAC-SHA256 Credential=t/2/eu-west-2/ses/x"},
+            ) as answer,
+        ):
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+async def test_an_alert_survives_connections_that_the_database_cuts(site: AlerterSite) -> None:
+    rides = [await site.a_ride(7000 + number) for number in range(6)]
+    site.start_alerter()
+    for number, ride_id in enumerate(rides):
+        await site.send(ride_id, *[HIGH] * 3, rider_id=7000 + number)
+        await site.database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'hr-alerter%' AND datname = current_database()"
+        )
+    await until_settled(site, 6)
+    assert await site.states() == {"sent": 6}
+    assert set(site.mails()) == {f"rider{7000 + number}@example.com" for number in range(6)}
+
+
+async def test_a_taken_port_and_missing_settings_are_sentences(site: AlerterSite) -> None:
+    alerter = site.start_alerter(MAIL_URL="", MAIL_FROM="")
+    assert await alerter.wait() == 1
+    assert "MAIL_URL" in alerter.log_file.read_text()
+    assert "MAIL_FROM" in alerter.log_file.read_text()
+    with socket.create_server(("", 0)) as taken:
+        alerter = site.start_alerter(METRICS_PORT=str(taken.getsockname()[1]))
+        assert await alerter.wait() == 1
+    assert "cannot be listened on" in alerter.log_file.read_text()
 
 
 async def test_sigterm_ends_it_cleanly(site: AlerterSite) -> None:

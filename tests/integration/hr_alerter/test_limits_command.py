@@ -42,11 +42,8 @@ async def test_limits_are_shown_set_and_cleared(pool: asyncpg.Pool, command: Com
     assert "high        130 bpm  your own limit" in shown
     assert "low          50 bpm  the same for every rider" in shown
     assert "low          45 bpm  your own limit" in command("set", "7001", "--low", "45").stdout
-    assert await pool.fetchrow("SELECT low_bpm, high_bpm, critical_bpm FROM rider_limits") == (
-        45,
-        130,
-        150,
-    )
+    [row] = await pool.fetch("SELECT low_bpm, high_bpm, critical_bpm FROM rider_limits")
+    assert tuple(row) == (45, 130, 150)
     assert "expected maximum" in command("clear", "7001").stdout
     assert await pool.fetchval("SELECT count(*) FROM rider_limits") == 0
 
