@@ -39,10 +39,11 @@ test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a rea
 	@tests/kafka/fetch-jars
 	$(PY) -m pytest --broker=kafka $(ARGS)
 
-bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, a report's figures
+bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, alerts, a report's figures
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
 	$(PY) -m benchmarks.latency
+	$(PY) -m benchmarks.alerts
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report

@@ -36,6 +36,7 @@ def make_services(settings: Settings) -> list[Service]:
     """Return the table; services stop in the reverse order."""
     ingestor = f"http://{LOCALHOST}:{settings.port(chosen.INGESTOR)}"
     dashboard = f"http://{LOCALHOST}:{settings.port(chosen.DASHBOARD)}"
+    alerter = f"http://{LOCALHOST}:{settings.port(chosen.ALERTER)}"
     inbox = f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}"
     api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
     fleet = (
@@ -43,6 +44,7 @@ def make_services(settings: Settings) -> list[Service]:
         f"--seed={settings.seed}",
         f"--faults={settings.faults}",
         f"--dangerous-riders={settings.dangerous_riders}",
+        f"--faint-riders={settings.faint_riders}",
         # Nights are quiet: some bikes never rest, so that there is always something to see.
         "--round-the-clock=4",
         "--live",
@@ -70,6 +72,17 @@ def make_services(settings: Settings) -> list[Service]:
             },
             page=f"{ingestor}/metrics",
             health=f"{ingestor}/health",
+        ),
+        Service(
+            "hr-alerter",
+            "hr_alerter",
+            environment={
+                "METRICS_PORT": str(settings.port(chosen.ALERTER)),
+                "SESSION_TIMEOUT_S": "3",
+                "MAIL_FROM": "Deloton <alerts@deloton.example>",
+            },
+            page=f"{alerter}/metrics",
+            health=f"{alerter}/health",
         ),
         Service(
             "dashboard",
