@@ -160,6 +160,8 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
                 async with self._at_work:
                     await self._watch(batches)
                     if time.monotonic() >= self._commit_at:
+                        for watch in self._watches.values():
+                            watch.forget_silent_rides()
                         await self._commit(list(self._watches))
             # Not after an error: what was being decided is not stored.
             await self._commit(list(self._watches))
@@ -203,7 +205,6 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         for number, batch in batches.items():
             if number in self._watches:
                 self._next_offsets[number] = batch.next_offset
-                self._watches[number].forget_silent_rides()
                 self._tell(number, batch)
 
     async def _learn(self, ours: list[tuple[PartitionWatch, Batch]]) -> None:
