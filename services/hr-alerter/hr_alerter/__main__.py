@@ -24,8 +24,8 @@ def main() -> None:
     get_along_with_uvloop()
     try:
         uvloop.run(run(settings))
-    except OSError as error:
-        sys.exit(f"METRICS_PORT {settings.metrics_port} cannot be listened on: {error.strerror}")
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

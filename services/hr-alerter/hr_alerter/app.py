@@ -15,6 +15,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from deloton import database, kafka
+from deloton.errors import SettingsError
 from deloton.health import Health, HealthReport
 from deloton.heart_rate import Limit, LimitPolicy, age_on, limits_of
 from deloton.logs import get_logger
@@ -44,13 +45,22 @@ FINISH_WITHIN_S = 8.0
 
 
 async def run(settings: AlerterSettings) -> None:
-    """Run until SIGTERM or SIGINT; what is with the mail provider then comes to its end."""
+    """Run until SIGTERM or SIGINT; what is with the mail provider then comes to its end.
+
+    Raises `SettingsError` where the pages' port is taken.
+    """
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     health = Health()
     watcher = Watcher(settings, health)
-    pages = await serve_pages(settings.metrics_port, watcher.report_health)
+    port = settings.metrics_port
+    try:
+        pages = await serve_pages(port, watcher.report_health)
+    except OSError as error:
+        raise SettingsError(
+            f"METRICS_PORT {port} cannot be listened on: {error.strerror}"
+        ) from error
     try:
         async with connected(settings, health) as (pool, sender):
             watcher.connect(pool, sender.wake)
@@ -150,6 +160,8 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
                 async with self._at_work:
                     await self._watch(batches)
                     if time.monotonic() >= self._commit_at:
+                        for watch in self._watches.values():
+                            watch.forget_silent_rides()
                         await self._commit(list(self._watches))
             # Not after an error: what was being decided is not stored.
             await self._commit(list(self._watches))
@@ -193,7 +205,6 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         for number, batch in batches.items():
             if number in self._watches:
                 self._next_offsets[number] = batch.next_offset
-                self._watches[number].forget_silent_rides()
                 self._tell(number, batch)
 
     async def _learn(self, ours: list[tuple[PartitionWatch, Batch]]) -> None:

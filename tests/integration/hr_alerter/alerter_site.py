@@ -111,10 +111,11 @@ class AlerterSite:
         *heart_rates_bpm: int,
         rider_id: int | None = 7001,
         ago_s: float = 10.0,
+        first_at: datetime | None = None,
         partition: int = 0,
     ) -> None:
-        """Heart rates of successive seconds, the first so long ago."""
-        first_at = datetime.now(UTC) - timedelta(seconds=ago_s)
+        """Heart rates of successive seconds; the first at a moment, or so long ago."""
+        first_at = first_at or datetime.now(UTC) - timedelta(seconds=ago_s)
         samples = [
             HeartRate(ride_id, rider_id, first_at + timedelta(seconds=second), bpm)
             for second, bpm in enumerate(heart_rates_bpm)

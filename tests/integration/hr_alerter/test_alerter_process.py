@@ -150,13 +150,16 @@ async def test_two_alerters_share_the_work_and_go_on_when_one_is_killed(site: Al
     site.start_alerter()
     site.start_alerter()
     await eventually(lambda: shares(site, [2, 2]))
+    began = datetime.now(UTC) - timedelta(seconds=10)
     for number, ride_id in enumerate(rides):
-        await site.send(ride_id, HIGH, HIGH, rider_id=7000 + number, partition=number % 4)
+        where = {"rider_id": 7000 + number, "partition": number % 4}
+        await site.send(ride_id, HIGH, HIGH, first_at=began, **where)
     # One in the middle of every episode: the other has to begin it anew.
     await asyncio.sleep(1)
     site.alerters[0].kill()
     for number, ride_id in enumerate(rides):
-        await site.send(ride_id, HIGH, ago_s=7, rider_id=7000 + number, partition=number % 4)
+        where = {"rider_id": 7000 + number, "partition": number % 4}
+        await site.send(ride_id, HIGH, first_at=began + timedelta(seconds=2), **where)
     await until_settled(site, 8)
     assert set(site.mails().values()) == {1}
 
@@ -164,13 +167,16 @@ async def test_two_alerters_share_the_work_and_go_on_when_one_is_killed(site: Al
 async def test_a_partition_that_is_handed_over_loses_no_episode(site: AlerterSite) -> None:
     rides = [await site.a_ride(7000 + number) for number in range(8)]
     site.start_alerter()
+    began = datetime.now(UTC) - timedelta(seconds=10)
     for number, ride_id in enumerate(rides):
-        await site.send(ride_id, HIGH, HIGH, rider_id=7000 + number, partition=number % 4)
+        where = {"rider_id": 7000 + number, "partition": number % 4}
+        await site.send(ride_id, HIGH, HIGH, first_at=began, **where)
     await eventually(lambda: shares(site, [4]))
     site.start_alerter()
     await eventually(lambda: shares(site, [2, 2]))
     for number, ride_id in enumerate(rides):
-        await site.send(ride_id, HIGH, ago_s=7, rider_id=7000 + number, partition=number % 4)
+        where = {"rider_id": 7000 + number, "partition": number % 4}
+        await site.send(ride_id, HIGH, first_at=began + timedelta(seconds=2), **where)
     await until_settled(site, 8)
     assert set(site.mails().values()) == {1}
 
@@ -329,7 +335,12 @@ class Feeder:
         while not self.enough:
             rider_id = 8000 + self.rides
             ride_id = await self.site.a_ride(rider_id)
-            where = {"rider_id": rider_id, "partition": self.rides % 4}
-            await self.site.send(ride_id, WELL, HIGH, HIGH, HIGH, WELL, ago_s=5, **where)
+            await self.site.send(
+                ride_id,
+                *(WELL, HIGH, HIGH, HIGH, WELL),
+                ago_s=5,
+                rider_id=rider_id,
+                partition=self.rides % 4,
+            )
             self.rides += 1
             await asyncio.sleep(0.4)
