@@ -52,7 +52,8 @@ CROSS JOIN LATERAL (
     SELECT timestamptz '2026-01-01Z' + n * interval '1 day' * {days} / {rides} AS at
 ) began;
 INSERT INTO rides (ride_id, rider_id, bike_serial, started_at)
-SELECT {rides} + 1 + n, n, 'SN' || n, timestamptz '2026-04-11Z' + n * interval '1 s' FROM generate_series(0, 49) n;
+SELECT {rides} + 1 + n, n, 'SN' || n, timestamptz '2026-04-11 12:00Z' + n * interval '1 s'
+FROM generate_series(0, 49) n;
 SELECT setval(pg_get_serial_sequence('rides', 'ride_id'), {rides} + 1000);
 """
 _PARTITION = """
@@ -64,7 +65,7 @@ TO (timestamptz '2026-01-02Z' + {day} * interval '1 day')
 _READINGS = """
 INSERT INTO readings
 SELECT ride_id, started_at + s * interval '1 s', s, 100 + s % 60, 60, 30, 100 + s % 300
-FROM rides, generate_series(1, {seconds}) s WHERE ride_id % {every} = 0
+FROM rides, generate_series(1, {seconds}) s WHERE ride_id % {every} = 0 OR ended_at IS NULL
 """
 
 
