@@ -48,7 +48,7 @@ test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a rea
 	@tests/kafka/fetch-jars
 	$(PY) -m pytest --broker=kafka $(ARGS)
 
-bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, alerts, a report's figures
+bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, the API
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
 	$(PY) -m benchmarks.latency
@@ -56,6 +56,7 @@ bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live la
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
+	@if command -v wrk >/dev/null; then $(PY) -m benchmarks.api; else echo "wrk is not installed: the API is not measured"; fi
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .

@@ -89,16 +89,26 @@ def time_in_zones(
     return seconds
 
 
+def readings_span(from_at: datetime, to_at: datetime) -> tuple[datetime, datetime]:
+    """Between which moments the readings of rides lie that started in [from, to]."""
+    return from_at - _BEFORE_START, to_at + _AFTER_START
+
+
 def best_mean_powers(
-    which: ColumnElement[bool], spans_s: Iterable[int] = POWER_SPANS_S
+    which: ColumnElement[bool],
+    spans_s: Iterable[int] = POWER_SPANS_S,
+    *,
+    between: tuple[datetime, datetime] | None = None,
 ) -> Select[Any]:
     """One row per span, shortest first: `span_s`, `power_watts`, `ride_id`, `ended_at`.
 
     `which` picks rides: `rides.c.ride_id == 1`, or a rider's from some moment on; the work grows
     with their readings. `ended_at` is the end of that effort. Rides that never lasted so long
-    give no row.
+    give no row. `between`, a `readings_span`, says where the readings lie, so that plans need not
+    be made for all daily partitions.
     """
     chosen = list(spans_s)
+    within = true() if between is None else readings.c.at.between(*between)
     # Ride by ride, so that each looks into no more daily partitions than it can have.
     so_far = (
         select(
@@ -111,7 +121,7 @@ def best_mean_powers(
             .label("sum"),
             func.min(readings.c.at).over().label("first_at"),
         )
-        .where(readings.c.ride_id == rides.c.ride_id, _near(rides.c.started_at))
+        .where(readings.c.ride_id == rides.c.ride_id, _near(rides.c.started_at), within)
         .correlate(rides)
         .subquery("so_far")
     )

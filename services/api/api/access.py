@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +14,14 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api.credentials import Scope, StoredKey, is_genuine, read_credential
 from api.key_store import KeyStore
-from api.problems import KEY_MISSING, KEY_WRONG, TOO_MANY_REQUESTS, Problem, scope_missing
+from api.problems import (
+    KEY_MISSING,
+    KEY_WRONG,
+    TOO_MANY_REQUESTS,
+    Problem,
+    parameter_problem,
+    scope_missing,
+)
 from api.response_headers import add_headers
 
 _bearer = HTTPBearer(
@@ -103,7 +111,15 @@ async def admit(
     access = await gate.admit(request, given.credentials if given else None)
     for scope in scopes.scopes:
         access.require(Scope(scope), f"{request.method} {request.scope['route'].path}")
+    _refuse_repeated_parameters(request)
     return access
+
+
+def _refuse_repeated_parameters(request: Request) -> None:
+    """Only one of them would count, and it would not be said which."""
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1:
+            raise parameter_problem(name, "is given more than once")
 
 
 Reader = Annotated[Access, Security(admit, scopes=[Scope.READ])]

@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
 from starlette_compress import CompressMiddleware, add_compress_type
 
 from api.access import Gate, RateLimiter
@@ -58,6 +59,8 @@ and `RateLimit-Reset` (seconds) come with every answer, `Retry-After` with a 429
 **Problems** are RFC 9457 problem details, `application/problem+json`:
 
 """
+_RESOURCES = (rides, riders, figures, live, alerts, operations)
+_ALWAYS_GET = ("/", "/docs", "/openapi.json")
 _TAGS = [
     {"name": "rides", "description": "Rides and their readings."},
     {"name": "riders", "description": "Riders: figures, export and erasure."},
@@ -88,7 +91,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     _put_together(app, settings)
-    for module in (rides, riders, figures, live, alerts, operations):
+    for module in _RESOURCES:
         app.include_router(module.router)
     app.add_api_route("/", _to_the_documents, include_in_schema=False)
     for error, handler in _HANDLERS.items():
@@ -174,14 +177,26 @@ def _parameter_error(error: dict[str, Any]) -> ParameterError:
     return ParameterError(name, place, message)
 
 
-async def _on_http_error(_: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for it alone
     if error.status_code == METHOD_NOT_ALLOWED.status:
-        detail = "This address does not take the method."
-        return _answer(Problem(METHOD_NOT_ALLOWED, detail, headers=error.headers))
+        allowed = {"Allow": ", ".join(_methods_of(request))}
+        detail = f"This address takes {allowed['Allow']}."
+        return _answer(Problem(METHOD_NOT_ALLOWED, detail, headers=allowed))
     if error.status_code == NO_SUCH_PATH.status:
         return _answer(Problem(NO_SUCH_PATH, "There is nothing at this address."))
     raise error
+
+
+def _methods_of(request: Request) -> list[str]:
+    """The methods of all routes of an address; Starlette names those of the first alone."""
+    found = {"GET"} if request.url.path in _ALWAYS_GET else set[str]()
+    for module in _RESOURCES:
+        for route in module.router.routes:
+            match, _ = route.matches(request.scope)
+            if match is not Match.NONE:
+                found |= getattr(route, "methods", set())
+    return sorted(found)
 
 
 async def _on_anything_else(_: Request, __: Exception) -> Response:

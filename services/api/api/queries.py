@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Select,
+    any_,
     case,
     cast,
     func,
@@ -82,8 +83,10 @@ def _of_riders(query: Select[Any], asked: RidesParameters, today: date) -> Selec
     if asked.rider_id is not None:
         query = query.where(rides.c.rider_id == asked.rider_id)
     if asked.gender is Gender.UNKNOWN:
-        unknown = or_(rides.c.rider_id.is_(None), riders.c.gender == Gender.UNKNOWN.value)
-        query = query.where(unknown)
+        # As an array, both sides are found by the index of rides' riders.
+        unknown = select(riders.c.rider_id).where(riders.c.gender == Gender.UNKNOWN.value)
+        whose = func.array(unknown.scalar_subquery(), type_=ARRAY(BigInteger))
+        query = query.where(or_(rides.c.rider_id.is_(None), rides.c.rider_id == any_(whose)))
     elif asked.gender is not None:
         query = query.where(riders.c.gender == asked.gender.value)
     if asked.min_age is not None:

@@ -49,7 +49,13 @@ async def get_metrics() -> Response:
     responses=problems(NO_SUCH_PATH),
 )
 async def get_problem_kind(
-    slug: Annotated[str, Path(description="The end of the problem's `type`.")],
+    slug: Annotated[
+        str,
+        Path(
+            description="The end of the problem's `type`.",
+            json_schema_extra={"enum": [kind.slug for kind in KINDS]},
+        ),
+    ],
 ) -> ProblemKind:
     """Where the `type` of a problem leads."""
     for kind in KINDS:

@@ -24,7 +24,7 @@ from api.parameters import (
 from api.problems import NOT_ACCEPTABLE, NOT_FOUND, not_found, parameter_problem
 from api.routes.rides import ride_list
 from api.schemas import BestPowers, Export, RidePage, Rider
-from deloton.ride_figures import best_mean_powers, personal_bests
+from deloton.ride_figures import best_mean_powers, personal_bests, readings_span
 from deloton.tables import rides
 
 router = APIRouter(prefix="/v1", tags=["riders"])
@@ -92,7 +92,9 @@ async def get_best_powers(
         raise parameter_problem("from", str(error)) from None
     own = rides.c.rider_id == rider_id
     which = own & (rides.c.started_at >= from_at) & (rides.c.started_at < to_at)
-    best = await context.database.rows(best_mean_powers(which))
+    best = await context.database.rows(
+        best_mean_powers(which, between=readings_span(from_at, to_at))
+    )
     return BestPowers(
         rider_id=rider_id,
         from_at=from_at,

@@ -28,7 +28,7 @@ from api.parameters import (
 )
 from api.problems import NOT_ACCEPTABLE, NOT_FOUND, not_found
 from api.schemas import Reading, ReadingPage, Ride, RideDetails, RidePage
-from deloton.ride_figures import best_mean_powers, heart_rate_seconds
+from deloton.ride_figures import best_mean_powers, heart_rate_seconds, readings_span
 from deloton.tables import rides
 
 router = APIRouter(prefix="/v1", tags=["rides"])
@@ -104,7 +104,10 @@ async def get_ride(
     row = await _ride(context, ride_id)
     started_at = queries.within_time(row["started_at"])
     heart_rates = await context.database.rows(heart_rate_seconds(ride_id, started_at))
-    best_powers = await context.database.rows(best_mean_powers(rides.c.ride_id == ride_id))
+    curve = best_mean_powers(
+        rides.c.ride_id == ride_id, between=readings_span(started_at, started_at)
+    )
+    best_powers = await context.database.rows(curve)
     return details_of(row, context.view(access), heart_rates, best_powers)
 
 

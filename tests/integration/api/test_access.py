@@ -1,0 +1,131 @@
+"""Who may ask what: every address with no key, a wrong one, and each scope."""
+
+import asyncio
+import json
+from itertools import combinations
+from typing import Any
+
+import httpx
+import pytest
+
+from api.credentials import Scope, new_credential
+from api.document import openapi_document
+from tests.integration.api.served import PERSONAL_WORDS, Served
+
+DOCUMENT: dict[str, Any] = json.loads(openapi_document())
+# Numbers that nobody has, so that nothing is deleted; and those that somebody has, for reading.
+NOBODY = {"ride_id": "999999", "rider_id": "999999", "slug": "not-found"}
+SOMEBODY = {"ride_id": "4711", "rider_id": "7001", "slug": "not-found"}
+
+OPERATIONS = [
+    (method.upper(), path, operation.get("security", []))
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+]
+SCOPE_SETS = [frozenset(some) for size in range(4) for some in combinations(Scope, size)]
+
+
+async def status_of(client: httpx.AsyncClient, method: str, path: str) -> int:
+    """The status of an answer, without waiting for the end of a stream."""
+    async with client.stream(method, path.format(**NOBODY)) as answer:
+        return answer.status_code
+
+
+@pytest.mark.parametrize(("method", "path", "security"), OPERATIONS)
+async def test_each_address_opens_to_its_scopes_alone(
+    served: Served, method: str, path: str, security: list[dict[str, list[str]]]
+) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        assert (await status_of(client, method, path) == 401) == bool(security)
+    async with httpx.AsyncClient(
+        base_url=served.url, headers={"Authorization": f"Bearer {new_credential().key}"}
+    ) as client:
+        assert (await status_of(client, method, path) == 401) == bool(security)
+    needed = {Scope(scope) for each in security for scope in each["ApiKey"]}
+    for scopes in SCOPE_SETS:
+        async with await served.client(*scopes) if scopes else nobody(served) as client:
+            status = await status_of(client, method, path)
+        refused = 403 if scopes else 401
+        assert (status == refused) == bool(security and not needed <= scopes), scopes
+
+
+def nobody(served: Served) -> httpx.AsyncClient:
+    """A client whose key is none of ours."""
+    return httpx.AsyncClient(base_url=served.url, headers={"Authorization": "Bearer nobody"})
+
+
+def test_every_address_but_the_operations_needs_a_key() -> None:
+    open_paths = {path for _, path, security in OPERATIONS if not security}
+    assert open_paths == {"/health/live", "/health/ready", "/metrics", "/problems/{slug}"}
+    assert {tuple(security[0]["ApiKey"]) for m, _, security in OPERATIONS if m == "DELETE"} == {
+        ("erase",)
+    }
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/csv"])
+async def test_nothing_personal_leaves_without_its_scope(served: Served, accept: str) -> None:
+    paths = [path for method, path, _ in OPERATIONS if method == "GET" and "stream" not in path]
+    async with await served.client(
+        Scope.READ, Scope.ERASE, Accept=f"{accept}, */*;q=0.1"
+    ) as client:
+        for path in paths:
+            answer = await client.get(path.format(**SOMEBODY))
+            found = [word for word in PERSONAL_WORDS if word in answer.text]
+            assert not found or path == "/v1/riders/{rider_id}/export", (path, found)
+    assert len(paths) > 10
+
+
+async def test_the_filter_by_town_needs_the_scope_personal(served: Served) -> None:
+    async with await served.client() as client:
+        answer = await client.get("/v1/rides", params={"city": "Exampleton"})
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "/problems/scope-missing"
+    assert "personal" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Basic YTpi", "Bearer deloton_000000000000_x", "Bearer ü"]
+)
+async def test_what_is_no_key_is_told_plainly(served: Served, header: str) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        answer = await client.get("/v1/rides", headers=[(b"Authorization", header.encode())])
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_key_with_another_secret_opens_nothing(served: Served) -> None:
+    key = await served.make_key(Scope.READ)
+    forged = key[:-1] + ("A" if key[-1] != "A" else "B")
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        for given, status in ((forged, 401), (key, 200), (forged, 401)):
+            headers = {"Authorization": f"Bearer {given}"}
+            assert (await client.get("/v1/daily", headers=headers)).status_code == status
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_go_on(served: Served) -> None:
+    key = await served.make_key(Scope.READ, requests_per_minute=3)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+        answers = [await client.get("/v1/daily") for _ in range(4)]
+        others = await client.get("/health/live")
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0"]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert answers[-1].json()["type"] == "/problems/too-many-requests"
+    assert others.status_code == 200
+
+
+async def test_a_revoked_key_soon_opens_nothing(served: Served) -> None:
+    key = await served.make_key(Scope.READ)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+        assert (await client.get("/v1/daily")).status_code == 200
+        await served.execute(
+            "UPDATE api_keys SET revoked_at = now() WHERE key_id = $1", key.split("_")[1]
+        )
+        for _ in range(15):
+            if (await client.get("/v1/daily")).status_code == 401:
+                return
+            await asyncio.sleep(1)
+    raise AssertionError("the key still opens something")

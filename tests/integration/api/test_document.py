@@ -1,0 +1,50 @@
+"""The OpenAPI document: as committed, and kept by the service whatever it is asked."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from api.credentials import Scope
+from api.document import openapi_document
+from tests.integration.api.served import Served
+
+COMMITTED = Path(__file__).parents[3] / "services" / "api" / "openapi.json"
+
+# Some parameters exclude each other, which no OpenAPI document can say: such values fit it and
+# are refused all the same. Numbers that nobody has give 404.
+CONFIGURATION = """
+[checks]
+positive_data_acceptance.expected-statuses = [200, 204, 404, 422]
+"""
+
+
+def test_the_committed_document_is_that_of_the_service() -> None:
+    written = COMMITTED.read_text()
+    assert written == openapi_document(), (
+        "the API has changed: python -m api.document > services/api/openapi.json"
+    )
+
+
+@pytest.mark.timeout(180)
+async def test_the_service_keeps_what_the_document_promises(fresh: Served, tmp_path: Path) -> None:
+    """Everything but the stream, which never ends and has tests of its own."""
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
+    key = await fresh.make_key(*Scope)
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("schemathesis"), "--config-file=schemathesis.toml"),
+            *("run", f"{fresh.url}/openapi.json", f"--header=Authorization: Bearer {key}"),
+            *("--checks=all", "--max-examples=15", "--seed=1", "--exclude-path=/v1/live/stream"),
+            *("--continue-on-failure", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    [selected, tested] = re.findall(r"(?:Selected|Tested): (\d+)", done.stdout)
+    assert selected == tested == "17"

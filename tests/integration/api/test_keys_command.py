@@ -1,0 +1,54 @@
+"""`python -m api.keys`: keys made, listed and revoked; none is stored."""
+
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+
+from demo.processes import inherit_environment
+
+
+def run(database_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command."""
+    return subprocess.run(
+        [sys.executable, "-m", "api.keys", *arguments],
+        env=inherit_environment(DATABASE_URL=database_url),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+async def test_a_key_is_shown_once_and_only_its_hash_is_stored(database_url: str) -> None:
+    made = run(database_url, "create", "--name", "Partner", "--scopes", "read,personal")
+    _, key_id, secret = made.stdout.strip().split("_", 2)
+    connection = await asyncpg.connect(database_url)
+    [row] = await connection.fetch("SELECT * FROM api_keys")
+    await connection.close()
+    assert (row["key_id"], row["name"], row["scopes"]) == (key_id, "Partner", ["personal", "read"])
+    assert secret not in str(row)
+    assert len(row["secret_hash"]) == 32
+
+
+async def test_keys_are_listed_and_revoked_once(database_url: str) -> None:
+    key_id = run(database_url, "create", "--name", "Partner").stdout.split("_")[1]
+    assert run(database_url, "list").stdout.split("\t")[0] == key_id
+    assert run(database_url, "revoke", key_id).stdout == f"{key_id} is revoked.\n"
+    assert "revoked" in run(database_url, "list").stdout
+    again = run(database_url, "revoke", key_id)
+    assert (again.returncode, key_id in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("scopes", ["write", "", "read,,personal"])
+async def test_a_scope_that_is_not_known_is_refused(database_url: str, scopes: str) -> None:
+    done = run(database_url, "create", "--name", "Partner", "--scopes", scopes)
+    assert done.returncode == 1
+    assert "read, personal, erase" in done.stderr
+
+
+def test_a_missing_address_is_told_by_its_name() -> None:
+    done = run("", "list")
+    assert done.returncode == 1
+    assert "DATABASE_URL" in done.stderr

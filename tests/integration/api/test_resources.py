@@ -1,0 +1,214 @@
+"""What each address of the API tells of a small company."""
+
+import csv
+import io
+from typing import Any
+
+import httpx
+import pytest
+
+from api.credentials import Scope
+from tests.integration.api.served import Served, ids_of, written
+
+
+async def get(served: Served, path: str, *scopes: Scope, **parameters: object) -> Any:  # noqa: ANN401  JSON
+    """The JSON at an address."""
+    async with await served.client(*scopes) as client:
+        answer = await client.get(path, params=written(parameters))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, [4716, 4715, 4714, 4713, 4712, 4711]),
+        ({"sort": "started_at", "limit": 2}, [4711, 4712]),
+        ({"sort": "-max_power_watts"}, [4715, 4712, 4713, 4711, 4714]),
+        ({"sort": "energy_kj"}, [4714, 4711, 4713, 4712, 4715]),
+        ({"date": "2026-03-02"}, [4714, 4713, 4712, 4711]),
+        ({"from": "2026-03-02T10:00:00Z", "to": "2026-03-02T11:00:00Z"}, [4712]),
+        ({"from": "2026-03-02T11:00:00+01:00", "to": "2026-03-02T11:00:00Z"}, [4712]),
+        ({"rider_id": 7001}, [4712, 4711]),
+        ({"bike": "SN2"}, [4716, 4712]),
+        ({"gender": "female"}, [4712, 4711]),
+        ({"gender": "unknown"}, [4715]),
+        ({"min_age": 50}, [4712, 4711]),
+        ({"max_age": 50}, [4716, 4713]),
+        ({"city": "EXAMPLETON"}, [4712, 4711]),
+        ({"status": "live"}, [4716]),
+        ({"status": "ended", "gender": "male", "bike": "SN1"}, [4713]),
+    ],
+)
+async def test_rides_are_filtered_and_sorted(
+    served: Served, parameters: dict[str, Any], expected: list[int]
+) -> None:
+    async with await served.client(Scope.READ, Scope.PERSONAL) as client:
+        assert await ids_of(client, "/v1/rides", **parameters) == expected
+
+
+async def test_a_riders_rides_are_those_of_the_rider_alone(served: Served) -> None:
+    async with await served.client() as client:
+        assert await ids_of(client, "/v1/riders/7002/rides") == [4716, 4713]
+        assert await ids_of(client, "/v1/riders/7003/rides", status="live") == []
+
+
+async def test_a_ride_tells_zones_best_powers_and_watts_a_kilogram(served: Served) -> None:
+    ride = await get(served, "/v1/rides/4711")
+    assert ride["expected_maximum_bpm"] == pytest.approx(208 - 0.7 * 66)
+    assert [zone["duration_s"] for zone in ride["heart_rate_zones"]] == [0, 0, 90, 0, 0]
+    assert {best["span_s"]: best["power_watts_per_kg"] for best in ride["best_powers"]} == {
+        5: 4.0,
+        20: 4.0,
+        60: 4.0,
+    }
+    assert ride["mean_power_watts_per_kg"] == 4.0
+
+
+async def test_a_ride_whose_rider_is_not_known_has_no_zones(served: Served) -> None:
+    ride = await get(served, "/v1/rides/4715")
+    assert ride["rider"] is None
+    assert ride["heart_rate_zones"] is None
+    assert ride["status"] == "ended"
+
+
+async def test_a_riders_mean_heart_rate_weighs_seconds_with_a_heart_rate(served: Served) -> None:
+    rider = await get(served, "/v1/riders/7001")
+    assert rider["mean_heart_rate_bpm"] == pytest.approx((120 * 90 + 140 * 10) / 100)
+    assert rider["ride_count"] == 2
+    bests = {best["metric"]: best for best in rider["personal_bests"]}
+    assert bests["max_power_watts"]["ride_id"] == 4712
+    assert bests["max_power_watts"]["value_per_kg"] == 6.0
+    assert bests["energy_kj"]["value_per_kg"] is None
+
+
+async def test_a_power_curve_takes_the_rides_of_its_span(served: Served) -> None:
+    span = {"from": "2026-03-02T00:00:00Z", "to": "2026-03-02T09:30:00Z"}
+    curve = await get(served, "/v1/riders/7001/best-powers", **span)
+    assert {best["power_watts"] for best in curve["best_powers"]} == {200.0}
+    whole = await get(served, "/v1/riders/7001/best-powers", to="2026-04-01T00:00:00Z")
+    assert {best["ride_id"] for best in whole["best_powers"]} == {4712}
+
+
+async def test_readings_come_by_the_second_or_as_means_of_several(served: Served) -> None:
+    first = await get(served, "/v1/rides/4711/readings", limit=1)
+    assert first["readings"][0]["elapsed_s"] == 1.0
+    assert first["readings"][0]["heart_rate_bpm"] is None
+    coarse = await get(served, "/v1/rides/4711/readings", resolution_s=60)
+    assert [row["elapsed_s"] for row in coarse["readings"]] == [59.0, 100.0]
+    assert coarse["next"] is None
+
+
+@pytest.mark.parametrize("resolution_s", [1, 7])
+async def test_pages_of_readings_together_are_all_readings(
+    served: Served, resolution_s: int
+) -> None:
+    whole = await get(served, "/v1/rides/4712/readings", resolution_s=resolution_s)
+    told: list[Any] = []
+    async with await served.client() as client:
+        address = f"/v1/rides/4712/readings?limit=4&resolution_s={resolution_s}"
+        while address:
+            page = (await client.get(address)).json()
+            told += page["readings"]
+            address = page["next"]
+    assert told == whole["readings"]
+
+
+async def test_a_day_is_one_of_the_companys_time_zone(served: Served) -> None:
+    day = await get(served, "/v1/daily", date="2026-03-02")
+    assert (day["ride_count"], day["rider_count"], day["max_power_watts"]) == (4, 3, 300.0)
+    assert day["mean_heart_rate_bpm"] == pytest.approx((120 * 90 + 140 * 10 + 130 * 50) / 150)
+    summer = await get(served, "/v1/daily", date="2026-07-01")
+    assert (summer["from_at"], summer["ride_count"]) == ("2026-06-30T23:00:00Z", 0)
+    assert summer["mean_power_watts"] is None
+
+
+@pytest.mark.parametrize("period", ["all", "month", "week", "day"])
+async def test_each_rider_leads_once_with_the_best_ride(served: Served, period: str) -> None:
+    board = await get(served, "/v1/leaderboard", period=period, date="2026-03-02")
+    assert [(row["rider"]["rider_id"], row["ride_id"]) for row in board["leaders"]] == [
+        (7001, 4712),
+        (7002, 4713),
+        (7003, 4714),
+    ]
+    assert board["leaders"][0]["value_per_kg"] == 6.0
+
+
+async def test_a_leaderboard_ends_where_it_was_asked_to(served: Served) -> None:
+    board = await get(served, "/v1/leaderboard", period="all", metric="energy_kj", limit=1)
+    assert [row["rank"] for row in board["leaders"]] == [1]
+
+
+async def test_alerts_are_filtered(served: Served) -> None:
+    for parameters, expected in (
+        ({}, [3, 2, 1]),
+        ({"rider_id": 7001}, [2, 1]),
+        ({"level": "low"}, [3]),
+        ({"state": "pending"}, [2]),
+        ({"date": "2026-03-03"}, []),
+    ):
+        page = await get(served, "/v1/alerts", **parameters)
+        assert [alert["alert_id"] for alert in page["alerts"]] == expected
+
+
+async def test_personal_fields_are_left_out_without_their_scope(served: Served) -> None:
+    brief = {"rider_id", "gender", "age_years"}
+    for scopes, names in (((Scope.READ,), brief), ((Scope.READ, Scope.PERSONAL), {*brief, "name"})):
+        page = await get(served, "/v1/rides", *scopes, rider_id=7001)
+        assert set(page["rides"][0]["rider"]) == names
+    rider = await get(served, "/v1/riders/7001", Scope.READ, Scope.PERSONAL)
+    assert rider["name"] == "Ms Ada Secretname"
+    assert rider["address"]["town"] == "Exampleton"
+    assert rider["date_of_birth"] == "1959-05-02"
+
+
+async def rows_of_csv(client: httpx.AsyncClient, path: str) -> list[dict[str, str]]:
+    """The rows of a list as CSV."""
+    answer = await client.get(path, headers={"Accept": "text/csv"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+async def test_lists_come_as_csv_with_the_same_rows(served: Served) -> None:
+    async with await served.client() as client:
+        rides = await rows_of_csv(client, "/v1/rides")
+        assert [int(row["ride_id"]) for row in rides] == await ids_of(client, "/v1/rides")
+        assert rides[0]["ended_at"] == ""
+        assert rides[1]["started_at"] == "2026-03-03T00:00:00Z"
+        assert "rider_name" not in rides[0]
+        assert len(await rows_of_csv(client, "/v1/rides?limit=2")) == 2
+        assert len(await rows_of_csv(client, "/v1/rides/4711/readings")) == 100
+        assert [row["rider_id"] for row in await rows_of_csv(client, "/v1/alerts")] == [
+            "7002",
+            "7001",
+            "7001",
+        ]
+
+
+async def test_what_has_not_changed_is_a_304(served: Served) -> None:
+    async with await served.client() as client:
+        first = await client.get("/v1/rides")
+        etag = {"If-None-Match": first.headers["etag"]}
+        again = await client.get("/v1/rides", headers=etag)
+        other = await client.get("/v1/rides?limit=1", headers=etag)
+    assert (again.status_code, again.content) == (304, b"")
+    assert other.status_code == 200
+    assert first.headers["cache-control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "br"])
+async def test_large_answers_come_compressed(served: Served, encoding: str) -> None:
+    async with await served.client() as client:
+        asked = client.build_request("GET", "/v1/rides", headers={"Accept-Encoding": encoding})
+        answer = await client.send(asked, stream=True)
+        assert answer.headers["content-encoding"] == encoding
+        await answer.aclose()
+
+
+async def test_the_pages_for_operations_need_no_key(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        for path in ("/health", "/health/live", "/health/ready", "/docs", "/openapi.json"):
+            assert (await client.get(path)).status_code == 200
+        metrics = (await client.get("/metrics")).text
+        assert 'route="/health/ready",status="200"' in metrics
+        assert (await client.get("/")).headers["location"] == "/docs"

@@ -1,0 +1,156 @@
+"""The API's rules that need no server: cursors, Accept, keys, ages, periods, CSV."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from api.answers import age_of, per_kg
+from api.credentials import (
+    Credential,
+    Scope,
+    StoredKey,
+    is_genuine,
+    new_credential,
+    read_credential,
+)
+from api.csv_rows import columns_of, lines
+from api.negotiation import preferred
+from api.paging import AwareTime, Cursor, digest_of, next_address, read_cursor, write_cursor
+from api.parameters import Period, RidesParameters
+from api.problems import Problem
+from api.queries import within_time, years_before
+from api.routes.figures import period_around
+from api.schemas import Reading
+
+AT = datetime(2026, 3, 2, 9, 15, 0, 922427, tzinfo=UTC)
+OFFERED = ("application/json", "text/csv")
+
+
+@pytest.mark.parametrize(("value", "kind"), [(AT, AwareTime), (0.1 + 0.2, float), (-7.0, float)])
+def test_a_cursor_comes_back_as_it_was(value: object, kind: object) -> None:
+    cursor = Cursor("digest", value, 2**63 - 1)
+    assert read_cursor(write_cursor(cursor), kind, "digest") == cursor
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        Cursor("digest", datetime(2026, 3, 2), 1),  # noqa: DTZ001
+        Cursor("digest", datetime(9999, 12, 31, tzinfo=UTC), 1),
+        Cursor("digest", AT, -1),
+        Cursor("digest", AT, 2**63),
+        Cursor("digest", 1.5, 1),
+        Cursor("other", AT, 1),
+    ],
+)
+def test_a_cursor_that_was_tampered_with_is_refused(cursor: Cursor[object]) -> None:
+    with pytest.raises(Problem, match="cursor"):
+        read_cursor(write_cursor(cursor), AwareTime, "digest")
+
+
+def test_the_order_of_parameters_makes_no_other_digest() -> None:
+    assert digest_of({"a": 1, "b": "2"}) == digest_of({"b": 2, "a": "1"})
+    assert digest_of({"a": 1}) != digest_of({"a": 2})
+
+
+def test_the_next_page_keeps_the_parameters() -> None:
+    asked = RidesParameters.model_validate({"from": "2026-03-02T10:00:00+01:00", "city": "A & B"})
+    assert next_address("/v1/rides", asked.given(), "xyz") == (
+        "/v1/rides?from=2026-03-02T09%3A00%3A00Z&city=A+%26+B&cursor=xyz"
+    )
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/csv", "text/csv"),
+        ("text/*", "text/csv"),
+        ("TEXT/CSV; charset=utf-8", "text/csv"),
+        ("text/csv;q=0.5, application/json;q=0.4", "text/csv"),
+        ("text/csv;q=0, */*", "application/json"),
+        ("application/*;q=0.1, text/csv;q=0.2", "text/csv"),
+    ],
+)
+def test_the_format_with_the_highest_quality_is_taken(accept: str | None, expected: str) -> None:
+    assert preferred(accept, OFFERED) == expected
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "json", "*/*;q=x"])
+def test_no_offered_format_is_a_problem(accept: str) -> None:
+    with pytest.raises(Problem, match=r"application/json or text/csv"):
+        preferred(accept, OFFERED)
+
+
+def test_a_key_is_read_back_and_only_its_own_secret_opens() -> None:
+    credential = new_credential()
+    stored = StoredKey(credential.key_id, credential.secret_hash, frozenset({Scope.READ}), 60)
+    assert read_credential(credential.key) == credential
+    assert is_genuine(credential, stored)
+    assert not is_genuine(Credential(credential.key_id, new_credential().secret), stored)
+    assert not is_genuine(credential, None)
+    assert credential.secret not in repr(credential)
+
+
+@pytest.mark.parametrize("key", ["", "deloton", "deloton_x_y", "deloton_000000000000_"])
+def test_what_is_not_written_like_a_key_is_none(key: str) -> None:
+    assert read_credential(key) is None
+
+
+@pytest.mark.parametrize(
+    ("born_on", "day", "age"),
+    [
+        (date(2000, 2, 29), date(2026, 2, 28), 25),
+        (date(2000, 2, 29), date(2026, 3, 1), 26),
+        (date(1900, 1, 1), date(2026, 1, 1), None),
+        (None, date(2026, 1, 1), None),
+    ],
+)
+def test_an_age_that_cannot_be_meant_is_unknown(
+    born_on: date | None, day: date, age: int | None
+) -> None:
+    assert age_of(born_on, day) == age
+
+
+def test_who_has_the_birthday_today_is_a_year_older() -> None:
+    assert years_before(date(2026, 3, 2), 30) == date(1996, 3, 2)
+    assert years_before(date(2024, 2, 29), 1) == date(2023, 2, 28)
+
+
+@pytest.mark.parametrize(("power", "weight"), [(None, 70.0), (100.0, None), (100.0, 0.0)])
+def test_watts_a_kilogram_need_both(power: float | None, weight: float | None) -> None:
+    assert per_kg(power, weight) is None
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"),
+    [
+        (Period.DAY, (date(2026, 3, 1), date(2026, 3, 2))),
+        (Period.WEEK, (date(2026, 2, 23), date(2026, 3, 2))),
+        (Period.MONTH, (date(2026, 3, 1), date(2026, 4, 1))),
+        (Period.ALL, (None, None)),
+    ],
+)
+def test_a_period_is_one_of_the_calendar(
+    period: Period, expected: tuple[date | None, date | None]
+) -> None:
+    assert period_around(date(2026, 3, 1), period) == expected
+
+
+def test_a_clock_at_the_end_of_time_leaves_room_to_count() -> None:
+    assert within_time(datetime.max.replace(tzinfo=UTC)).year == 9999
+    assert within_time(AT) == AT
+
+
+def test_what_was_not_measured_is_an_empty_cell() -> None:
+    reading = Reading(
+        at=AT,
+        elapsed_s=1.0,
+        heart_rate_bpm=None,
+        cadence_rpm=38,
+        resistance=30,
+        power_watts=8.9,
+    )
+    columns = columns_of(Reading, personal=False)
+    assert lines([reading], columns) == "2026-03-02T09:15:00.922427Z,1.0,,38.0,30.0,8.9\r\n"
