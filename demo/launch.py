@@ -16,7 +16,7 @@ from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.errors import PortInUse, ProgramFailed
 from demo.guardian import Guardian
-from demo.ports import ensure_free
+from demo.ports import LOCALHOST, ensure_free
 from demo.processes import Program, inherit_environment
 from demo.run_directory import hold_run_directory
 from demo.services import (
@@ -43,6 +43,9 @@ class Running:
     logs: Path
     services: Sequence[Service]
     watched: Sequence[Watched]
+    reporter: Program
+    reports: Path
+    inbox: str
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return what a person may want to open."""
@@ -77,13 +80,24 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
                 Watched("Kafka broker", broker, keeps_data=False),
                 *map(watch_service, services, programs),
             ]
+            reporter = make_reporter(settings, guardian, environment, logs)
             try:
                 for program in programs:
                     program.start()
-                yield Running(database_url, broker.bootstrap_servers, logs, services, watched)
+                yield Running(
+                    database_url=database_url,
+                    bootstrap_servers=broker.bootstrap_servers,
+                    logs=logs,
+                    services=services,
+                    watched=watched,
+                    reporter=reporter,
+                    reports=settings.reports,
+                    inbox=f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}",
+                )
             finally:
                 with contextlib.suppress(OSError):  # the terminal may be gone
                     console.print("Stopping …")
+                reporter.stop()
                 for program in reversed(programs):
                     program.stop()
 
@@ -102,6 +116,17 @@ def start_servers(
     broker = EmbeddedBroker(guardian, port=settings.port(chosen.KAFKA), log_file=logs / "kafka.log")
     with postgres, broker:
         yield postgres, broker
+
+
+def make_reporter(
+    settings: Settings, guardian: Guardian, environment: dict[str, str], logs: Path
+) -> Program:
+    """Describe the program that sends yesterday's report; it runs once and ends."""
+    settings.reports.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "reporter", f"--out={settings.reports}"]
+    return Program(
+        guardian, "The reporter", command, logs / "reporter.log", environment=environment
+    )
 
 
 def watch_service(service: Service, program: Startable) -> Watched:

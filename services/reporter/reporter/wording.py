@@ -24,6 +24,8 @@ MILLION: Final = 1_000_000
 THOUSAND: Final = 10_000
 # The most of two periods is no record.
 FEWEST_COMPARED: Final = 2
+# In signs: a line of half a page, beside two figures.
+LONGEST_NAME: Final = 26
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 WEEKDAYS: Final = {day[:3]: day for day in calendar.day_name}
@@ -262,6 +264,11 @@ def plural(count: float, noun: str) -> str:
 def name_of(leader: Leader) -> str:
     """What a leader is called; one whose name is not known by number."""
     return leader.name or f"Rider {leader.rider_id}"
+
+
+def shortened(text: str) -> str:
+    """A name that fits on one line of the report's columns."""
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def label_of(group: Group) -> str:
