@@ -243,17 +243,18 @@ def _record(summary: Summary) -> str | None:
     return f"It was the quietest {periods}." if rides < min(past) else None
 
 
-def _alerts(summary: Summary) -> str | None:
-    total = summary.totals.alerts
+def _alerts(summary: Summary) -> str:
+    total = alerts_of(summary)
     if not total:
         return "No heart rate was out of its limits."
     unsent = sum(alert.not_sent for alert in summary.alerts)
     told = f"There {'was' if total == 1 else 'were'} {plural(total, 'heart-rate alert')}"
-    return (
-        f"{told}; {number(unsent)} of the mails could not be sent in time."
-        if unsent
-        else (f"{told}.")
-    )
+    return f"{told}; {number(unsent)} of them could not be mailed." if unsent else f"{told}."
+
+
+def alerts_of(summary: Summary) -> int:
+    """Heart-rate alerts of all levels."""
+    return sum(alert.alerts for alert in summary.alerts)
 
 
 def plural(count: float, noun: str) -> str:
