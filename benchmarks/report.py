@@ -105,15 +105,16 @@ def main() -> None:
         migrate(url)
         counting, summary = asyncio.run(fill_and_count(url, options.rides))
         drawing = time_reports(url)
-    # The reporter's processes alone: PostgreSQL and the guardian have not ended or are smaller.
-    peak_mb = max(0, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+        # Of all that has ended so far: PostgreSQL still runs, and its small programs are smaller.
+        peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     assert {day.rides for day in (*summary.past, summary.totals)} == {options.rides}  # noqa: S101
     print(f"\n{machine()}\n\n| {options.rides:,} rides a day | slowest s | fastest s | peak MB |")
     print("|---|--:|--:|--:|")
-    print(f"| counting alone | {max(counting):.2f} | {min(counting):.2f} | |")
-    print(
-        f"| the whole report, PDF and all | {max(drawing):.2f} | {min(drawing):.2f} | {peak_mb:.0f} |"
-    )
+    for what, seconds, peak in (
+        ("counting alone", counting, ""),
+        ("the whole report, PDF and all", drawing, f"{peak_mb:.0f}"),
+    ):
+        print(f"| {what} | {max(seconds):.2f} | {min(seconds):.2f} | {peak} |")
 
 
 if __name__ == "__main__":
