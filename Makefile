@@ -12,7 +12,16 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
+# Images: one a service, tagged alike. `make image SERVICE=api TAG=1.4.0`.
+TAG ?= dev
+IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# Passed on to every build: `BUILD_ARGS="--build-arg PYTHON_IMAGE=…"` for a base of your own.
+BUILD_ARGS ?=
+COMPOSE := docker compose
+
 .PHONY: help setup demo report test test-kafka bench lint types format lock clean
+.PHONY: image images up down logs test-compose
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,10 +48,11 @@ test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a rea
 	@tests/kafka/fetch-jars
 	$(PY) -m pytest --broker=kafka $(ARGS)
 
-bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, a report's figures
+bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, alerts, a report's figures
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
 	$(PY) -m benchmarks.latency
+	$(PY) -m benchmarks.alerts
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
@@ -50,6 +60,7 @@ bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live la
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/hadolint services/*/Dockerfile tests/compose/stand_ins/Dockerfile
 
 types: $(STAMP) ## Check types
 	$(PY) -m mypy
@@ -60,6 +71,28 @@ format: $(STAMP) ## Format, and mend what can be mended
 
 lock: $(STAMP) ## Resolve all requirements anew, to current versions
 	tools/lock
+
+image: ## Build the image of one service: SERVICE=api TAG=dev
+	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
+	DOCKER_BUILDKIT=1 docker build --file services/$(SERVICE)/Dockerfile \
+		--build-arg VERSION=$(TAG) --build-arg REVISION=$(REVISION) $(BUILD_ARGS) \
+		--tag deloton/$(SERVICE):$(TAG) .
+
+images: $(addprefix image-,$(IMAGES)) ## Build the images of all services, and show their sizes
+	@docker images --filter 'reference=deloton/*:$(TAG)' --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
+
+image-%:
+	@$(MAKE) --no-print-directory image SERVICE=$*
+
+up: ## Start the whole system in containers, and print where to look
+	DOCKER_BUILDKIT=1 $(COMPOSE) up --build --detach --wait $(ARGS)
+	@$(COMPOSE) ps --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
+
+down: ## Stop the containers; ARGS=--volumes forgets the data too
+	$(COMPOSE) --profile '*' down --remove-orphans $(ARGS)
+
+logs: ## Follow the containers' logs: ARGS=ingestor for one
+	$(COMPOSE) logs --follow --tail 100 $(ARGS)
 
 clean: ## Remove .venv, caches and what the demo left
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -92,10 +92,14 @@ async def probe(system: System, url: str, seconds: float) -> tuple[list[float], 
 
 
 @contextlib.contextmanager
-def program(system: System, url: str, *command: str) -> Iterator[psutil.Process]:
+def program(
+    system: System, url: str, *command: str, **environment: str
+) -> Iterator[psutil.Process]:
     """Run a service beside us."""
     child = subprocess.Popen(
-        [sys.executable, "-m", *command], env=system.environment(DATABASE_URL=url), cwd=ROOT
+        [sys.executable, "-m", *command],
+        env=system.environment(DATABASE_URL=url, **environment),
+        cwd=ROOT,
     )
     try:
         yield psutil.Process(child.pid)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -46,6 +47,8 @@ class Running:
     reporter: Program
     reports: Path
     inbox: str
+    api_key: str
+    api: str
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return what a person may want to open."""
@@ -54,6 +57,11 @@ class Running:
             ("database", self.database_url),
             ("Kafka", self.bootstrap_servers),
             *pages,
+            ("API key", self.api_key),
+            (
+                "try",
+                f'curl -H "Authorization: Bearer {self.api_key}" "{self.api}/v1/rides?limit=3"',
+            ),
             ("logs", str(self.logs)),
         ]
 
@@ -73,6 +81,8 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
             )
             await migrate(guardian, environment, logs)
             console.print("The database has its tables.")
+            api_key = make_api_key(environment)
+            api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
             services = make_services(settings)
             programs = [Restartable(guardian, one, environment, logs) for one in services]
             watched = [
@@ -93,6 +103,8 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
                     reporter=reporter,
                     reports=settings.reports,
                     inbox=f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}",
+                    api_key=api_key,
+                    api=api,
                 )
             finally:
                 with contextlib.suppress(OSError):  # the terminal may be gone
@@ -169,6 +181,24 @@ async def migrate(guardian: Guardian, environment: dict[str, str], logs: Path) -
             raise ProgramFailed(migration.explain_end())
     finally:
         migration.stop()
+
+
+def make_api_key(environment: dict[str, str]) -> str:
+    """Make a key of the API that may do everything."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "api.keys", "create"),
+            *("--name", "demo", "--scopes", "read,personal,erase"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        raise ProgramFailed(f"The API key could not be made: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 class Restartable:

@@ -36,12 +36,15 @@ def make_services(settings: Settings) -> list[Service]:
     """Return the table; services stop in the reverse order."""
     ingestor = f"http://{LOCALHOST}:{settings.port(chosen.INGESTOR)}"
     dashboard = f"http://{LOCALHOST}:{settings.port(chosen.DASHBOARD)}"
+    alerter = f"http://{LOCALHOST}:{settings.port(chosen.ALERTER)}"
     inbox = f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}"
+    api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
     fleet = (
         f"--bikes={settings.bikes}",
         f"--seed={settings.seed}",
         f"--faults={settings.faults}",
         f"--dangerous-riders={settings.dangerous_riders}",
+        f"--faint-riders={settings.faint_riders}",
         # Nights are quiet: some bikes never rest, so that there is always something to see.
         "--round-the-clock=4",
         "--live",
@@ -71,11 +74,29 @@ def make_services(settings: Settings) -> list[Service]:
             health=f"{ingestor}/health",
         ),
         Service(
+            "hr-alerter",
+            "hr_alerter",
+            environment={
+                "METRICS_PORT": str(settings.port(chosen.ALERTER)),
+                "SESSION_TIMEOUT_S": "3",
+                "MAIL_FROM": "Deloton <alerts@deloton.example>",
+            },
+            page=f"{alerter}/metrics",
+            health=f"{alerter}/health",
+        ),
+        Service(
             "dashboard",
             "dashboard",
             environment={"PORT": str(settings.port(chosen.DASHBOARD))},
             page=dashboard,
             health=f"{dashboard}/_stcore/health",
+        ),
+        Service(
+            "api",
+            "api",
+            environment={"PORT": str(settings.port(chosen.API))},
+            page=f"{api}/docs",
+            health=f"{api}/health/ready",
         ),
         Service(
             "bike-simulator",

@@ -26,9 +26,11 @@ DATABASE = Port("the demo's PostgreSQL", "DEMO_DATABASE_PORT", 15432)
 KAFKA = Port("the demo's Kafka broker", "DEMO_KAFKA_PORT", 19092)
 INGESTOR = Port("the ingestor's health and metrics", "DEMO_INGESTOR_PORT", 19101)
 DASHBOARD = Port("the dashboard", "DEMO_DASHBOARD_PORT", 18501)
+ALERTER = Port("the alerter's health and metrics", "DEMO_ALERTER_PORT", 19102)
 INBOX_SMTP = Port("the inbox's mail server", "DEMO_INBOX_SMTP_PORT", 11025)
 INBOX = Port("the inbox's pages", "DEMO_INBOX_PORT", 18025)
-PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, INBOX_SMTP, INBOX)
+API = Port("the API", "DEMO_API_PORT", 18000)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, ALERTER, INBOX_SMTP, INBOX, API)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Settings:
     seed: int
     faults: str
     dangerous_riders: int
+    faint_riders: int
     back_to_back: bool
     stop_with_parent: bool
 
@@ -92,7 +95,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--since", default="36h", help="how far back its history begins (36h)")
     add("--seed", type=int, default=1, help="the same seed rides the same rides (1)")
     add("--faults", default="light", help="how often lines are cut, lost, doubled (light)")
-    add("--dangerous-riders", type=int, default=1, help="riders whose heart races (1)")
+    add("--dangerous-riders", type=int, default=2, help="riders whose heart races (2)")
+    add("--faint-riders", type=int, default=1, help="riders whose heart beats slowly (1)")
     add("--back-to-back", action="store_true", help="every bike rides round the clock")
     add("--stop-with-parent", action="store_true", help="stop when who started it is gone")
     return parser

@@ -53,6 +53,22 @@ EXPECTED_MAXIMUM: dict[MaximumPolicy, Callable[[float], float]] = {
 }
 
 
+# The same as riders read them.
+FORMULA_WORDS: dict[MaximumPolicy, str] = {
+    MaximumPolicy.NES: "211 − 0.64 × age, Nes et al. 2013",
+    MaximumPolicy.TANAKA: "208 − 0.7 × age, Tanaka et al. 2001",
+    MaximumPolicy.GULATI: "206 − 0.88 × age, Gulati et al. 2010",
+    MaximumPolicy.FOX: "220 − age, Fox et al. 1971",
+}
+
+
+def _words_for(policy: MaximumPolicy, age: float) -> str:
+    if policy is MaximumPolicy.DELOTON:
+        chosen = MaximumPolicy.NES if age <= NES_TO_AGE else MaximumPolicy.TANAKA
+        return f"{policy}: {FORMULA_WORDS[chosen]}"
+    return f"{policy}: {FORMULA_WORDS[policy]}"
+
+
 class AlertLevel(StrEnum):
     """How a heart rate is abnormal; `CRITICAL` includes `HIGH`."""
 
@@ -117,14 +133,14 @@ def limits_of(
     years = age if known and age is not None else policy.default_age
     maximum_bpm = expected_maximum_bpm(years, policy.maximum)
     whose = f"age {years}" if known else f"unknown age, taken as {years}"
-    below = f"below {policy.low_bpm:g} bpm (bradycardia: below 50, ACC/AHA/HRS 2018)"
+    below = "the same for every rider; below 50 bpm is bradycardia (ACC/AHA/HRS 2018)"
     low = Limit(AlertLevel.LOW, policy.low_bpm, below)
     high, critical = (
         Limit(
             level,
             round(share * maximum_bpm, 1),
             f"{share:.0%} of the expected maximum of {maximum_bpm:.1f} bpm "
-            f"({policy.maximum}, {whose})",
+            f"({whose}; {_words_for(policy.maximum, years)})",
         )
         for level, share in (
             (AlertLevel.HIGH, policy.high_share),

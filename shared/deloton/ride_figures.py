@@ -193,11 +193,12 @@ def ride_totals(from_at: datetime, to_at: datetime) -> Select[Any]:
     """One row: what the rides that started in [from, to) add up to.
 
     `ride_count`, `live_ride_count`, `rider_count` and `ride_count_without_rider` count rides in
-    progress too; the other figures are of the rides that have ended. Means weigh a ride by all its
-    readings, that of the heart rate too.
+    progress too; the other figures are of the rides that have ended. Means weigh a ride by its
+    readings, that of the heart rate by those that hold one (by all where nobody counted them).
     """
     in_span = (rides.c.started_at >= from_at) & (rides.c.started_at < to_at)
-    with_heart_rate = case((rides.c.mean_heart_rate_bpm.is_not(None), rides.c.reading_count))
+    heart_rate_count = func.coalesce(rides.c.heart_rate_count, rides.c.reading_count)
+    with_heart_rate = case((rides.c.mean_heart_rate_bpm.is_not(None), heart_rate_count))
     return select(
         func.count().label("ride_count"),
         func.count().filter(rides.c.ended_at.is_(None)).label("live_ride_count"),
@@ -215,7 +216,7 @@ def ride_totals(from_at: datetime, to_at: datetime) -> Select[Any]:
         ).label("mean_power_watts"),
         func.max(rides.c.max_power_watts).label("max_power_watts"),
         (
-            func.sum(rides.c.mean_heart_rate_bpm * rides.c.reading_count)
+            func.sum(rides.c.mean_heart_rate_bpm * heart_rate_count)
             / func.nullif(func.sum(with_heart_rate), 0)
         ).label("mean_heart_rate_bpm"),
         func.max(rides.c.max_heart_rate_bpm).label("max_heart_rate_bpm"),

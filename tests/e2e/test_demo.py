@@ -42,7 +42,8 @@ class StartedDemo:
     """A demo on ports of its own, its output in a file, and every process it has started."""
 
     def __init__(self, folder: Path, ports: dict[str, str]) -> None:
-        self.ports = [int(port) for port in ports.values()]
+        self.ports = ports
+        self.folder = folder
         self._output_file = folder / "output.txt"
         with self._output_file.open("ab") as output:
             self.process = subprocess.Popen(
@@ -86,7 +87,7 @@ class StartedDemo:
         deadline = time.monotonic() + within_s
         while True:
             left: list[object] = [process for process in self.family if is_alive(process)]
-            left += [port for port in self.ports if not is_free(port)]
+            left += [port for port in self.ports.values() if not is_free(int(port))]
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.05)
@@ -155,6 +156,18 @@ def test_a_killed_ingestor_is_named_and_started_again(start: Callable[[], Starte
     demo.wait_for(lambda: demo.figures()[-1].readings > readings)
     assert demo.end(signal.SIGHUP) == 0
     assert demo.leftovers(within_s=0) == []
+
+
+def test_riders_whose_hearts_race_get_mails_within_minutes(
+    start: Callable[[], StartedDemo],
+) -> None:
+    demo = start()
+    mails = demo.folder / "mails"
+    demo.wait_for(
+        lambda: any("Stop and rest now" in m.read_text() for m in mails.glob("*.eml")), 100
+    )
+    assert f"http://{LOCALHOST}:{demo.ports['DEMO_INBOX_PORT']}\n" in demo.output
+    assert demo.end(signal.SIGINT) == 0
 
 
 def test_a_second_demo_says_that_the_first_is_running(start: Callable[[], StartedDemo]) -> None:

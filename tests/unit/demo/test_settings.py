@@ -9,6 +9,7 @@ from dashboard.settings import DashboardSettings
 from demo.errors import AlreadyRunning, DemoError
 from demo.run_directory import hold_run_directory
 from demo.settings import DATABASE, PORTS, port_number
+from hr_alerter.settings import AlerterSettings
 from ingestor.settings import IngestorSettings
 
 ENV_EXAMPLE = Path(__file__).parents[3] / ".env.example"
@@ -29,7 +30,7 @@ def test_every_setting_stands_in_the_example_with_a_sentence() -> None:
     lines = ENV_EXAMPLE.read_text().splitlines()
     names = [re.match(r"#?([A-Z_]+)=", line) for line in lines]
     listed = {match[1] for match in names if match}
-    settings = (IngestorSettings, DashboardSettings)
+    settings = (IngestorSettings, AlerterSettings, DashboardSettings)
     wanted = {name.upper() for one in settings for name in one.model_fields}
     assert wanted | {port.variable for port in PORTS} <= listed
     assert all(

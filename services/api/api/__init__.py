@@ -1,0 +1,1 @@
+"""Riders, rides and readings over HTTP, for partners and our own apps."""

@@ -1,0 +1,37 @@
+"""Starts the API: `python -m api`."""
+
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from api.settings import ApiSettings
+from deloton.errors import SettingsError
+from deloton.logs import configure_logging
+
+# Streams end at once; whatever else is under way may take so long when we are told to stop.
+FINISH_WITHIN_S = 8
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    try:
+        settings = ApiSettings.from_environment()
+    except SettingsError as error:
+        sys.exit(str(error))
+    configure_logging(settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host="0.0.0.0",  # noqa: S104  behind a load balancer, or in a container
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=FINISH_WITHIN_S,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""SHELL: whether the service is well, what it counts, and what its problems mean."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import literal, select
+
+from api.context import InContext
+from api.documents import problems
+from api.problems import DATABASE_AWAY, KINDS, NO_SUCH_PATH, TOO_SLOW, Problem
+from api.schemas import Health, ProblemKind
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health/live", summary="Ask whether the process is alive")
+async def get_liveness() -> Health:
+    """The process answers; the database is not asked."""
+    return Health(healthy=True)
+
+
+@router.get("/health", include_in_schema=False)
+@router.get(
+    "/health/ready",
+    summary="Ask whether requests can be answered",
+    responses=problems(DATABASE_AWAY, TOO_SLOW),
+)
+async def get_readiness(context: InContext) -> Health:
+    """The database answers."""
+    await context.database.rows(select(literal(1)))
+    return Health(healthy=True)
+
+
+@router.get(
+    "/metrics",
+    summary="Get metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def get_metrics() -> Response:
+    """For Prometheus."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@router.get(
+    "/problems/{slug}",
+    summary="Get what a kind of problem means",
+    responses=problems(NO_SUCH_PATH),
+)
+async def get_problem_kind(
+    slug: Annotated[str, Path(description="The end of the problem's `type`.")],
+) -> ProblemKind:
+    """Where the `type` of a problem leads."""
+    for kind in KINDS:
+        if kind.slug == slug:
+            return ProblemKind(
+                type=kind.type, status=kind.status, title=kind.title, meaning=kind.meaning
+            )
+    raise Problem(NO_SUCH_PATH, "No problem is called this.")

@@ -1,0 +1,28 @@
+"""What Prometheus reads at /metrics."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SAMPLES = Counter("hr_alerter_samples", "Heart rates read from Kafka")
+UNREADABLE = Counter("hr_alerter_unreadable_messages", "Messages that are no heart rates")
+RIDES = Gauge("hr_alerter_watched_rides", "Rides of which something came of late", ["partition"])
+LAG = Gauge("hr_alerter_lag", "Records in Kafka that are not yet decided", ["partition"])
+ALERTS = Counter(
+    "hr_alerter_alerts",
+    "Alerts by level and state: pending when stored, then what became of them",
+    ["level", "state"],
+)
+SUPPRESSED = Counter("hr_alerter_suppressed_alerts", "Alerts whose rider was told already")
+LATENCY_SECONDS = Histogram(
+    "hr_alerter_latency_seconds",
+    "From the reading to the mail provider's acceptance",
+    buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120),
+)
+ATTEMPTS = Counter("hr_alerter_mail_attempts", "Tries to send a mail, by what came of it", ["end"])
+WAITING = Gauge("hr_alerter_mails_waiting", "Mails that wait for their turn or their next try")
+RETRIES = Counter("hr_alerter_retries", "Other steps that failed and were repeated", ["what"])
+
+
+def forget_partition(partition: int) -> None:
+    """Stop reporting a partition that another alerter owns now."""
+    for metric in (LAG, RIDES):
+        metric.remove(str(partition))

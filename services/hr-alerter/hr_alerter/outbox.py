@@ -1,0 +1,106 @@
+"""CORE: which mail goes next, and when: by urgency, within the send rate, few at a time.
+
+A mail that is with the provider when we are killed may be sent twice. So mails go one after the
+other while few wait, and side by side once they would otherwise queue. One that the provider is
+slow with holds up no other.
+
+Times are seconds of one clock that never falls back.
+"""
+
+import heapq
+import itertools
+from typing import Final
+
+from msgspec import Struct
+
+from deloton.heart_rate import AlertLevel
+from hr_alerter.alerts import ClaimedAlert
+
+# One more mail at once for each so many that wait: at SES's 50 ms none of them waits for more than
+# a second because of this.
+WAITING_PER_LANE: Final = 20
+# A mail that has been under way for longer keeps its connection but counts no more.
+SLOW_S: Final = 0.3
+
+
+class Letter(Struct, eq=False):
+    """An alert on its way; `attempt` counts from 1."""
+
+    alert: ClaimedAlert
+    attempt: int = 1
+
+
+class Outbox:
+    """Letters that wait and letters that are with the provider."""
+
+    def __init__(self, rate_per_s: float, connections: int) -> None:
+        """Nothing waits. A second's worth of letters may go at once after a pause."""
+        self._rate_per_s = rate_per_s
+        self._connections = connections
+        self._most_tokens = max(1.0, rate_per_s)
+        self._tokens = self._most_tokens
+        self._tokens_at = 0.0
+        self._numbers = itertools.count()
+        self._ready: list[tuple[bool, float, int, Letter]] = []
+        self._later: list[tuple[float, int, Letter]] = []
+        self._begun: dict[Letter, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._later)
+
+    def add(self, letter: Letter, due_at: float) -> None:
+        """Let a letter wait for its turn, from `due_at` on."""
+        heapq.heappush(self._later, (due_at, next(self._numbers), letter))
+
+    def take(self, now: float) -> Letter | None:
+        """The next letter that may go now: critical ones first, then the oldest reading's."""
+        self._sort_in(now)
+        if not self._ready or self._tokens < 1 or not self._has_room(now):
+            return None
+        self._tokens -= 1
+        *_, letter = heapq.heappop(self._ready)
+        self._begun[letter] = now
+        return letter
+
+    def wait_s(self, now: float) -> float | None:
+        """When to ask again, in seconds; None: once a letter was added or finished."""
+        self._sort_in(now)
+        waits = [due_at - now for due_at, *_ in self._later[:1]]
+        if self._ready:
+            if self._tokens < 1:
+                waits.append((1 - self._tokens) / self._rate_per_s)
+            waits += [begun + SLOW_S - now for begun in self._young(now)]
+        return max(0.001, min(waits)) if waits else None
+
+    def finish(self, letter: Letter) -> None:
+        """The provider has answered, and the answer is stored."""
+        del self._begun[letter]
+
+    def slow_down(self) -> None:
+        """The provider says that we are too fast: begin anew from an empty second."""
+        self._tokens = min(self._tokens, 0.0)
+
+    def discard(self, alert_ids: set[int]) -> None:
+        """Forget letters that wait and are no longer ours to send."""
+        self._ready = [one for one in self._ready if one[-1].alert.alert_id not in alert_ids]
+        self._later = [one for one in self._later if one[-1].alert.alert_id not in alert_ids]
+        heapq.heapify(self._ready)
+        heapq.heapify(self._later)
+
+    def _sort_in(self, now: float) -> None:
+        earned = (now - self._tokens_at) * self._rate_per_s
+        self._tokens = min(self._most_tokens, self._tokens + earned)
+        self._tokens_at = now
+        while self._later and self._later[0][0] <= now:
+            _, number, letter = heapq.heappop(self._later)
+            alert = letter.alert
+            urgency = (alert.level is not AlertLevel.CRITICAL, alert.measured_at.timestamp())
+            heapq.heappush(self._ready, (*urgency, number, letter))
+
+    def _has_room(self, now: float) -> bool:
+        if len(self._begun) >= self._connections:
+            return False
+        return len(self._young(now)) < 1 + len(self._ready) // WAITING_PER_LANE
+
+    def _young(self, now: float) -> list[float]:
+        return [begun for begun in self._begun.values() if now - begun < SLOW_S]

@@ -1,0 +1,105 @@
+"""Which mail goes when."""
+
+from datetime import datetime
+
+import pytest
+
+from deloton.heart_rate import AlertLevel
+from deloton.testing import at
+from hr_alerter.alerts import ClaimedAlert
+from hr_alerter.outbox import SLOW_S, WAITING_PER_LANE, Letter, Outbox
+
+
+def a_letter(
+    alert_id: int = 1, level: AlertLevel = AlertLevel.HIGH, measured_at: datetime | None = None
+) -> Letter:
+    moment = measured_at or at(alert_id)
+    alert = ClaimedAlert(alert_id, level, moment, 150, 145.0, "x", "Ada", "ada@example.com")
+    return Letter(alert)
+
+
+def taken(outbox: Outbox, now: float) -> list[int]:
+    """The alerts of all letters that may go at this moment."""
+    letters = []
+    while letter := outbox.take(now):
+        letters.append(letter.alert.alert_id)
+    return letters
+
+
+def a_full_outbox(letters: int, *, rate_per_s: float = 100.0, connections: int = 10) -> Outbox:
+    outbox = Outbox(rate_per_s, connections)
+    for number in range(letters):
+        outbox.add(a_letter(number), 0.0)
+    return outbox
+
+
+def test_critical_ones_go_first_then_the_oldest_readings() -> None:
+    outbox = Outbox(100.0, 10)
+    for letter in (a_letter(3), a_letter(1), a_letter(2, AlertLevel.CRITICAL)):
+        outbox.add(letter, 0.0)
+    order = []
+    while letter_now := outbox.take(1.0):
+        order.append(letter_now.alert.alert_id)
+        outbox.finish(letter_now)
+    assert order == [2, 1, 3]
+
+
+def test_while_few_wait_they_go_one_after_the_other() -> None:
+    outbox = a_full_outbox(WAITING_PER_LANE - 1)
+    first = outbox.take(1.0)
+    assert first is not None
+    assert outbox.take(1.0) is None
+    outbox.finish(first)
+    assert taken(outbox, 1.0) == [1]
+
+
+def test_when_many_wait_they_go_side_by_side_up_to_the_connections() -> None:
+    assert len(taken(a_full_outbox(2 * WAITING_PER_LANE), 1.0)) == 2
+    assert len(taken(a_full_outbox(1000), 1.0)) == 10
+
+
+def test_one_that_the_provider_is_slow_with_holds_up_no_other() -> None:
+    outbox = a_full_outbox(3)
+    assert taken(outbox, 1.0) == [0]
+    assert outbox.wait_s(1.0) == pytest.approx(SLOW_S)
+    assert taken(outbox, 1.0 + SLOW_S) == [1]
+
+
+def test_no_more_go_than_the_rate_allows() -> None:
+    outbox = a_full_outbox(100, rate_per_s=4, connections=100)
+    sent = []
+    for quarter in range(4, 12):
+        while letter := outbox.take(quarter / 4):
+            outbox.finish(letter)
+            sent.append(quarter)
+    assert sent == [4, 4, 4, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert outbox.wait_s(2.75) == pytest.approx(0.25)
+
+
+def test_after_throttling_the_next_waits_for_its_turn() -> None:
+    outbox = a_full_outbox(3, rate_per_s=2)
+    assert taken(outbox, 1.0) == [0]
+    outbox.slow_down()
+    assert outbox.wait_s(1.0) == pytest.approx(SLOW_S)
+    assert taken(outbox, 1.4) == []
+    assert taken(outbox, 1.5) == [1]
+
+
+def test_a_letter_waits_until_it_is_due() -> None:
+    outbox = Outbox(100.0, 10)
+    outbox.add(a_letter(), 5.0)
+    assert outbox.take(4.9) is None
+    assert outbox.wait_s(4.9) == pytest.approx(0.1)
+    assert taken(outbox, 5.0) == [1]
+
+
+def test_an_empty_outbox_has_nothing_to_wait_for() -> None:
+    assert Outbox(1.0, 1).wait_s(1.0) is None
+
+
+def test_letters_that_are_no_longer_ours_are_forgotten() -> None:
+    outbox = a_full_outbox(3)
+    outbox.add(a_letter(9), 100.0)
+    outbox.take(0.0)
+    outbox.discard({1, 9})
+    assert len(outbox) == 1
