@@ -5,17 +5,16 @@ import functools
 import os
 import signal
 
-import asyncpg
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.live import Live
 
+from demo.daily_report import send_yesterdays_report
 from demo.errors import DemoError
-from demo.figures import FigureReader, Figures
+from demo.figures import FigureReader, read_or_none
 from demo.launch import Running, start_everything
 from demo.services import DEAD_LETTERS_TOPIC, RAW_TOPIC
 from demo.settings import Settings
-from demo.supervision import keep_running
+from demo.supervision import Say, keep_running
 from demo.view import Pace, addresses_text, is_live, page, plain_line
 
 REFRESH_S = 1.0
@@ -60,6 +59,7 @@ async def until_stopped(settings: Settings, running: Running, console: Console) 
             if settings.stop_with_parent:
                 tasks.create_task(watch_parent(os.getppid()))
             tasks.create_task(show(running, console))
+            tasks.create_task(report(running, say))
     except* DemoError as group:
         raise group.exceptions[0] from None
     except* BrokenPipeError:
@@ -73,11 +73,22 @@ async def watch_parent(parent: int) -> None:
     raise DemoError("Stopped: the program that started the demo is gone.")
 
 
+async def report(running: Running, say: Say) -> None:
+    """Send yesterday's report once it can be counted."""
+    async with reader_of(running) as reader:
+        await send_yesterdays_report(reader, running.reporter, running.reports, running.inbox, say)
+
+
+def reader_of(running: Running) -> FigureReader:
+    """What reads the figures of this demo."""
+    return FigureReader(
+        running.database_url, running.bootstrap_servers, RAW_TOPIC, DEAD_LETTERS_TOPIC
+    )
+
+
 async def show(running: Running, console: Console) -> None:
     """Show the figures for ever: as a page where one can be drawn, otherwise as lines."""
-    async with FigureReader(
-        running.database_url, running.bootstrap_servers, RAW_TOPIC, DEAD_LETTERS_TOPIC
-    ) as reader:
+    async with reader_of(running) as reader:
         if is_live(console):
             await show_page(reader, running, console)
         else:
@@ -103,11 +114,3 @@ async def show_lines(reader: FigureReader, console: Console) -> None:
         await asyncio.sleep(PLAIN_LINE_EVERY_S)
         if (figures := await read_or_none(reader)) is not None:
             console.print(plain_line(figures, pace.note(figures)), soft_wrap=True)
-
-
-async def read_or_none(reader: FigureReader) -> Figures | None:
-    """Return the figures, or None while the database or the broker is away."""
-    try:
-        return await reader.read()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError):
-        return None

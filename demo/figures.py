@@ -7,6 +7,7 @@ from typing import Self
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 # Closed rides carry their count; only the few open ones' readings are counted, ride by ride
 # through the key. Counting all of them each second would soon be what the demo is busy with.
@@ -146,6 +147,14 @@ class FigureReader:
             [TopicPartition(topic, partition) for partition in partitions]
         )
         return {partition.partition: end for partition, end in ends.items()}
+
+
+async def read_or_none(reader: FigureReader) -> Figures | None:
+    """Return the figures, or None while the database or the broker is away."""
+    try:
+        return await reader.read()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError):
+        return None
 
 
 def lag(ends: Mapping[int, int], next_offsets: Mapping[int, int]) -> int:

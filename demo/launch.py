@@ -44,6 +44,9 @@ class Running:
     logs: Path
     services: Sequence[Service]
     watched: Sequence[Watched]
+    reporter: Program
+    reports: Path
+    inbox: str
     api_key: str
     api: str
 
@@ -87,21 +90,26 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
                 Watched("Kafka broker", broker, keeps_data=False),
                 *map(watch_service, services, programs),
             ]
+            reporter = make_reporter(settings, guardian, environment, logs)
             try:
                 for program in programs:
                     program.start()
                 yield Running(
-                    database_url,
-                    broker.bootstrap_servers,
-                    logs,
-                    services,
-                    watched,
-                    api_key,
-                    api,
+                    database_url=database_url,
+                    bootstrap_servers=broker.bootstrap_servers,
+                    logs=logs,
+                    services=services,
+                    watched=watched,
+                    reporter=reporter,
+                    reports=settings.reports,
+                    inbox=f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}",
+                    api_key=api_key,
+                    api=api,
                 )
             finally:
                 with contextlib.suppress(OSError):  # the terminal may be gone
                     console.print("Stopping …")
+                reporter.stop()
                 for program in reversed(programs):
                     program.stop()
 
@@ -120,6 +128,17 @@ def start_servers(
     broker = EmbeddedBroker(guardian, port=settings.port(chosen.KAFKA), log_file=logs / "kafka.log")
     with postgres, broker:
         yield postgres, broker
+
+
+def make_reporter(
+    settings: Settings, guardian: Guardian, environment: dict[str, str], logs: Path
+) -> Program:
+    """Describe the program that sends yesterday's report; it runs once and ends."""
+    settings.reports.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "reporter", f"--out={settings.reports}"]
+    return Program(
+        guardian, "The reporter", command, logs / "reporter.log", environment=environment
+    )
 
 
 def watch_service(service: Service, program: Startable) -> Watched:

@@ -14,7 +14,8 @@ from demo.errors import AlreadyRunning, FolderNotWritable
 def hold_run_directory(folder: Path) -> Iterator[Path]:
     """Hold the folder while the demo runs, and give an empty folder for its logs.
 
-    Mails of the last demo are gone too: they tell of riders in a database that is no more.
+    Mails and reports of the last demo are gone too: they tell of riders in a database that is
+    no more.
 
     The hold is a lock of the operating system: it ends with the process, however that ends.
     """
@@ -29,7 +30,7 @@ def hold_run_directory(folder: Path) -> Iterator[Path]:
         ) from error
     with lock:
         take(lock.fileno(), folder)
-        for left in (logs, folder / "mails"):
+        for left in (logs, folder / "mails", folder / "reports"):
             shutil.rmtree(left, ignore_errors=True)
         logs.mkdir(exist_ok=True)
         yield logs

@@ -127,6 +127,9 @@ def shared_environment(
         "MAIL_FROM": "Deloton <hello@deloton.example>",
         "CEO_EMAIL": "ceo@deloton.example",
         "OPERATIONS_EMAIL": "operations@deloton.example",
+        "REPORT_REPLY_TO": "",
+        # Nothing is archived: the PDF lies in the demo's own folder.
+        "REPORT_BUCKET": "",
         "READINGS_RETENTION_DAYS": "0",
         "TIME_ZONE": "Europe/London",
         "LOG_LEVEL": "INFO",

@@ -53,6 +53,11 @@ class Settings:
         """The folder of the mails that the inbox was given."""
         return self.run_directory / "mails"
 
+    @property
+    def reports(self) -> Path:
+        """The folder of the reports' PDFs."""
+        return self.run_directory / "reports"
+
     def port(self, port: Port) -> int:
         """Return the number chosen for a port."""
         return self.ports[port.variable]
@@ -82,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="Deloton on this machine: database, broker, services, a simulated fleet.",
-        epilog=f"environment:\n{ports}\n  DEMO_DIRECTORY       logs, mails and lock (.demo)",
+        epilog=f"environment:\n{ports}\n  DEMO_DIRECTORY       logs, mails, reports, lock (.demo)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

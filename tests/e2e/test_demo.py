@@ -122,6 +122,9 @@ def test_rides_and_readings_grow_and_ctrl_c_leaves_nothing(
     assert caught_up.readings * 2 > 0.9 * caught_up.lines, "some of the history was skipped"
     assert caught_up.rides_ended > 0
     demo.wait_for(lambda: demo.figures()[-1].readings > caught_up.readings)
+    demo.wait_for(lambda: "Yesterday's report is in the inbox" in demo.output)
+    report = Path(demo.output.partition("and here: ")[2].splitlines()[0])
+    assert report.read_bytes().startswith(b"%PDF-")
     data_folders = [Path(path) for process in demo.family for path in data_folder_of(process)]
     assert demo.end(signal.SIGINT) == 0
     assert demo.leftovers(within_s=0) == []

@@ -1,1 +1,1 @@
-"""What a day of rides was like, for the CEO's daily report."""
+"""What a day of rides was like: the CEO's daily report, as PDF and mail."""

@@ -21,6 +21,7 @@ from reporter import charts, wording
 from reporter.errors import ReportNotDrawn
 from reporter.summary import Summary
 
+LARGEST_PART_BYTES: Final = 50_000_000
 FONTS: Final = Path(__file__).with_name("fonts")
 
 # The text's family is called otherwise than the charts' "Lato": one would replace the other.
@@ -69,6 +70,8 @@ def draw_pdf(summary: Summary, written_at: datetime) -> bytes:
             markup,
             dest=out,
             encoding="utf-8",
+            # What is larger goes to files that xhtml2pdf leaves open.
+            capacity=LARGEST_PART_BYTES,
             raise_exception=True,
             # Only our fonts, and nothing from anywhere: whatever a rider is called.
             resource_policy=ResourceAccessPolicy.server(base_dir=FONTS, allow_remote=False),

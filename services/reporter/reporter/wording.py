@@ -24,6 +24,8 @@ MILLION: Final = 1_000_000
 THOUSAND: Final = 10_000
 # The most of two periods is no record.
 FEWEST_COMPARED: Final = 2
+# In signs: a line of half a page, beside two figures.
+LONGEST_NAME: Final = 26
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 WEEKDAYS: Final = {day[:3]: day for day in calendar.day_name}
@@ -241,17 +243,18 @@ def _record(summary: Summary) -> str | None:
     return f"It was the quietest {periods}." if rides < min(past) else None
 
 
-def _alerts(summary: Summary) -> str | None:
-    total = summary.totals.alerts
+def _alerts(summary: Summary) -> str:
+    total = alerts_of(summary)
     if not total:
         return "No heart rate was out of its limits."
     unsent = sum(alert.not_sent for alert in summary.alerts)
     told = f"There {'was' if total == 1 else 'were'} {plural(total, 'heart-rate alert')}"
-    return (
-        f"{told}; {number(unsent)} of the mails could not be sent in time."
-        if unsent
-        else (f"{told}.")
-    )
+    return f"{told}; {number(unsent)} of them could not be mailed." if unsent else f"{told}."
+
+
+def alerts_of(summary: Summary) -> int:
+    """Heart-rate alerts of all levels."""
+    return sum(alert.alerts for alert in summary.alerts)
 
 
 def plural(count: float, noun: str) -> str:
@@ -262,6 +265,11 @@ def plural(count: float, noun: str) -> str:
 def name_of(leader: Leader) -> str:
     """What a leader is called; one whose name is not known by number."""
     return leader.name or f"Rider {leader.rider_id}"
+
+
+def shortened(text: str) -> str:
+    """A name that fits on one line of the report's columns."""
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def label_of(group: Group) -> str:
