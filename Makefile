@@ -6,7 +6,7 @@ SHELL := /bin/sh
 
 PY := .venv/bin/python
 LOCK := requirements-dev.lock
-PROJECTS := $(wildcard shared/pyproject.toml services/*/pyproject.toml)
+PROJECTS := $(wildcard shared/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 STAMP := .venv/.up-to-date
 
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
