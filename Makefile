@@ -13,9 +13,10 @@ STAMP := .venv/.up-to-date
 ARGS ?=
 
 .PHONY: help setup demo test test-kafka bench lint types format lock clean
+.PHONY: tableau-files tableau-publish tableau-extract
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv with everything in it, from the hash-locked requirements
 
@@ -41,6 +42,7 @@ bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live la
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
+	$(PY) -m benchmarks.tableau
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .
@@ -52,6 +54,15 @@ types: $(STAMP) ## Check types
 format: $(STAMP) ## Format, and mend what can be mended
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
+
+tableau-files: $(STAMP) ## Write Tableau's data source, its workbook and the data dictionary anew
+	$(PY) tools/tableau-files
+
+tableau-publish: $(STAMP) ## Publish data source and workbook (.env.example: TABLEAU_…)
+	$(PY) -m deloton_tableau publish
+
+tableau-extract: $(STAMP) ## Write the analysts' star as deloton.hyper (ARGS=another name)
+	$(PY) -m deloton_tableau extract $(ARGS)
 
 lock: $(STAMP) ## Resolve all requirements anew, to current versions
 	tools/lock

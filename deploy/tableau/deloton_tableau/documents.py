@@ -43,7 +43,7 @@ class Host(Struct, frozen=True):
 
 
 class Pill(Struct, frozen=True):
-    """A field on a shelf; derivation in Tableau's words: None, Sum, Avg, Count, CountD, Year …"""
+    """A field on a shelf; derivation in Tableau's words: None, Sum, Avg, Count or CountD."""
 
     view: str
     column: str
@@ -136,6 +136,9 @@ def workbook(star: Sequence[StarView], host: Host) -> bytes:
     windows = SubElement(root, "windows")
     for sheet in SHEETS:
         _window(windows, sheet)
+    # Off: explanations show single rows that stand out, which here are single people.
+    explain = {"enabled-for-viewer": "false", "extreme-values-enabled-for-all": "false"}
+    SubElement(SubElement(root, "explain-data", explain), "explanation-types")
     return _written(root)
 
 
@@ -317,7 +320,7 @@ def _window(parent: Element, sheet: Sheet) -> None:
 
 
 def _shelf(pills: Sequence[Pill], fields: dict[str, Field]) -> str:
-    measures = all(_is_continuous(pill, fields) for pill in pills)
+    measures = all(_is_continuous(pill) for pill in pills)
     joined = (" + " if measures else " / ").join(_on_shelf(pill, fields) for pill in pills)
     return f"({joined})" if len(pills) > 1 else joined
 
@@ -333,10 +336,10 @@ def _instance(pill: Pill, fields: dict[str, Field]) -> str:
 
 
 def _instance_type(pill: Pill, fields: dict[str, Field]) -> str:
-    return "quantitative" if _is_continuous(pill, fields) else fields[pill.field].type
+    return "quantitative" if _is_continuous(pill) else fields[pill.field].type
 
 
-def _is_continuous(pill: Pill, fields: dict[str, Field]) -> bool:
+def _is_continuous(pill: Pill) -> bool:
     """Aggregates and days in a row make axes; everything else makes headers."""
     return pill.derivation != "None" or pill.column in {"started_on", "measured_on"}
 
