@@ -6,7 +6,7 @@ SHELL := /bin/sh
 
 PY := .venv/bin/python
 LOCK := requirements-dev.lock
-PROJECTS := $(wildcard shared/pyproject.toml services/*/pyproject.toml)
+PROJECTS := $(wildcard shared/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 STAMP := .venv/.up-to-date
 
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
@@ -22,9 +22,10 @@ COMPOSE := docker compose
 
 .PHONY: help setup demo report test test-kafka bench lint types format lock clean
 .PHONY: image images up down logs test-compose
+.PHONY: tableau-files tableau-publish tableau-extract
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv with everything in it, from the hash-locked requirements
 
@@ -57,6 +58,7 @@ bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, the A
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
 	@if command -v wrk >/dev/null; then $(PY) -m benchmarks.api; else echo "wrk is not installed: the API is not measured"; fi
+	$(PY) -m benchmarks.tableau
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .
@@ -69,6 +71,15 @@ types: $(STAMP) ## Check types
 format: $(STAMP) ## Format, and mend what can be mended
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
+
+tableau-files: $(STAMP) ## Write Tableau's data source, its workbook and the data dictionary anew
+	$(PY) tools/tableau-files
+
+tableau-publish: $(STAMP) ## Publish data source and workbook (.env.example: TABLEAU_…)
+	$(PY) -m deloton_tableau publish
+
+tableau-extract: $(STAMP) ## Write the analysts' star as deloton.hyper (ARGS=another name)
+	$(PY) -m deloton_tableau extract $(ARGS)
 
 lock: $(STAMP) ## Resolve all requirements anew, to current versions
 	tools/lock

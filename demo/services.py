@@ -91,6 +91,8 @@ def make_services(settings: Settings) -> list[Service]:
             page=dashboard,
             health=f"{dashboard}/_stcore/health",
         ),
+        # On AWS a scheduled task; here it goes on by itself.
+        Service("analytics", "deloton.analytics", arguments=("refresh", "--every=30")),
         Service(
             "api",
             "api",

@@ -45,8 +45,8 @@ BESTS: Final = (
 )
 
 # Readings of a ride are looked for this near its start: clocks may jump, rides may be long.
-_BEFORE_START = timedelta(days=1)
-_AFTER_START = timedelta(days=2)
+BEFORE_START = timedelta(days=1)
+AFTER_START = timedelta(days=2)
 
 
 def day_bounds(day: date, time_zone: str) -> tuple[datetime, datetime]:
@@ -66,7 +66,7 @@ def of_ride(ride_id: int, started_at: datetime) -> ColumnElement[bool]:
 
 def _near(started_at: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """The readings around a start: keeps the search to a few daily partitions."""
-    return readings.c.at.between(started_at - _BEFORE_START, started_at + _AFTER_START)
+    return readings.c.at.between(started_at - BEFORE_START, started_at + AFTER_START)
 
 
 def heart_rate_seconds(ride_id: int, started_at: datetime) -> Select[Any]:

@@ -206,6 +206,97 @@ reports = Table(
     comment="The CEO's reports: which days and weeks were told of, so that none is told twice.",
 )
 
+star_riders = Table(
+    "star_riders",
+    metadata,
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("rider_key", BigInteger, nullable=False, unique=True, comment="random, below 2^52"),
+    comment="Under which key analysts see a rider; goes with the rider.",
+)
+
+star_rides = Table(
+    "star_rides",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("rider_key", BigInteger),
+    Column("bike_serial", Text, nullable=False),
+    Column("started_at", _UTC, nullable=False),
+    Column("started_local_at", DateTime, nullable=False, comment="in the company's time zone"),
+    Column("started_on", Date, nullable=False, comment="the company's day"),
+    Column("started_hour", SmallInteger, nullable=False),
+    Column("duration_s", Double),
+    Column("reading_count", Integer),
+    Column("heart_rate_count", Integer),
+    Column("mean_heart_rate_bpm", Double),
+    Column("max_heart_rate_bpm", SmallInteger),
+    Column("mean_cadence_rpm", Double),
+    Column("max_cadence_rpm", SmallInteger),
+    Column("mean_resistance", Double),
+    Column("mean_power_watts", Double),
+    Column("max_power_watts", Double),
+    Column("mean_power_watts_per_kg", Double),
+    Column("energy_kj", Double),
+    Column(
+        "zone_1_s",
+        Integer,
+        comment="this and the next four: seconds in each heart-rate zone; "
+        "NULL: age or readings not known",
+    ),
+    *(Column(f"zone_{number}_s", Integer) for number in range(2, 6)),
+    Index("ix_star_rides_started_on", "started_on"),
+    comment="What analysts see of a ride that has ended; goes with the ride.",
+)
+
+star_reading_minutes = Table(
+    "star_reading_minutes",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(star_rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    Column("reading_count", Integer, nullable=False),
+    Column("heart_rate_count", Integer, nullable=False),
+    Column("mean_heart_rate_bpm", Double),
+    Column("max_heart_rate_bpm", SmallInteger),
+    Column("mean_cadence_rpm", Double),
+    Column("mean_resistance", Double),
+    Column("mean_power_watts", Double),
+    Column("max_power_watts", Double),
+    Column("energy_kj", Double),
+    comment="What analysts see of a ride's minutes; stays when readings grow too old.",
+)
+
+star_changes = Table(
+    "star_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(), primary_key=True),
+    Column("ride_id", BigInteger, nullable=False),
+    comment="Rides that changed since the star was refreshed; written by triggers on rides.",
+)
+
+star_refreshes = Table(
+    "star_refreshes",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=true()),
+    Column("refreshed_at", _UTC, comment="NULL: never"),
+    Column("time_zone", Text, nullable=False, comment="by which days and hours are told"),
+    CheckConstraint("only_row", name="only_row"),
+    comment="One row: when the star was last brought up to date.",
+)
+
 ingest_offsets = Table(
     "ingest_offsets",
     metadata,

@@ -1,0 +1,107 @@
+"""`python -m deloton_tableau`: write the files, publish them, or write an extract."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from tableauserverclient.server.endpoint.exceptions import TableauError
+
+from deloton.errors import DelotonError
+from deloton.settings import DatabaseSettings
+from deloton_tableau.dictionary import with_dictionary
+from deloton_tableau.documents import Host, data_source, workbook
+from deloton_tableau.publishing import TableauSettings, publish
+from deloton_tableau.star import StarView, read_star
+
+FOLDER = Path(__file__).resolve().parents[1]
+DOCUMENT = FOLDER.parents[1] / "docs" / "tableau.md"
+
+cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+
+
+@cli.command("files")
+def write_files() -> None:
+    """Write deloton.tds, deloton.twb and the dictionary from the database's column comments."""
+    star = asyncio.run(_read_star(DatabaseSettings.from_environment()))
+    _write(FOLDER, star, Host())
+    DOCUMENT.write_text(with_dictionary(DOCUMENT.read_text(), star))
+    print(f"{FOLDER}: deloton.tds, deloton.twb; {DOCUMENT}")
+
+
+@cli.command("publish")
+def publish_files() -> None:
+    """Publish the data source and the workbook to Tableau Server or Cloud."""
+    settings = TableauSettings.from_environment()
+    host = settings.host
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("deloton.tds", "deloton.twb")]
+        for path in paths:
+            text = (FOLDER / path.name).read_text()
+            for placeholder, value in _placed(host).items():
+                text = text.replace(placeholder, value)
+            path.write_text(text)
+        done = publish(settings, *paths)
+    print(f"published to {settings.tableau_project}: {done}")
+
+
+@cli.command("extract")
+def write_extract_file(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("deloton.hyper"),
+) -> None:
+    """Write the star as a .hyper file."""
+    # Published for fewer machines than the rest.
+    from deloton_tableau.extract import write_extract  # noqa: PLC0415
+
+    settings = DatabaseSettings.from_environment()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, object] = {}
+
+        def show(view: str, count: int) -> None:
+            if view not in tasks:
+                tasks[view] = progress.add_task(view, total=None)
+            progress.update(tasks[view], advance=count)  # type: ignore[arg-type]
+
+        url = settings.database_url.get_secret_value()
+        rows = asyncio.run(write_extract(url, path.resolve(), show))
+    print(f"{path}: " + ", ".join(f"{count:,} {view}" for view, count in rows.items()))
+
+
+def _placed(host: Host) -> dict[str, str]:
+    standing = Host()
+    return {
+        f'"{standing.name}"': f'"{host.name}"',
+        f'port="{standing.port}"': f'port="{host.port}"',
+        f'dbname="{standing.database}"': f'dbname="{host.database}"',
+    }
+
+
+def _write(folder: Path, star: list[StarView], host: Host) -> None:
+    (folder / "deloton.tds").write_bytes(data_source(star, host))
+    (folder / "deloton.twb").write_bytes(workbook(star, host))
+
+
+async def _read_star(settings: DatabaseSettings) -> list[StarView]:
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        return await read_star(connection)
+    finally:
+        await connection.close()
+
+
+def main() -> None:
+    """Run a command; what can be foreseen ends it with a sentence."""
+    try:
+        cli()
+    except (DelotonError, TableauError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
