@@ -21,7 +21,7 @@ BUILD_ARGS ?=
 COMPOSE := docker compose
 
 .PHONY: help setup demo report test test-kafka bench lint types format lock clean
-.PHONY: image images up down logs test-compose
+.PHONY: image images up down logs test-compose policies prepare deploy deploy-all destroy
 .PHONY: tableau-files tableau-publish tableau-extract
 
 help: ## Show this list
@@ -64,6 +64,10 @@ lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	.venv/bin/hadolint services/*/Dockerfile tests/compose/stand_ins/Dockerfile
+	.venv/bin/cfn-lint --regions eu-west-2 -- deploy/ecs/templates/*.yaml
+
+policies: ## Check the templates against checkov's rules; deploy/ecs/policies.yaml says which are waived
+	tools/check-policies
 
 types: $(STAMP) ## Check types
 	$(PY) -m mypy
@@ -106,6 +110,24 @@ down: ## Stop the containers; ARGS=--volumes forgets the data too
 logs: ## Follow the containers' logs: ARGS=ingestor for one
 	$(COMPOSE) logs --follow --tail 100 $(ARGS)
 
+# Where to: a file of deploy/ecs/environments/. MIGRATE=no for going back to an older image.
+ENVIRONMENT ?= production
+MIGRATE ?= yes
+ECS := $(PY) -m deploy.ecs
+
+deploy: $(STAMP) ## Deploy one service: SERVICE=api TAG=1.4.0 ENVIRONMENT=production
+	@$(ECS) deploy "$(SERVICE)" --environment $(ENVIRONMENT) --tag $(TAG) \
+		$(if $(filter no,$(MIGRATE)),--no-migrate)
+
+deploy-all: $(STAMP) ## Deploy network, data, cluster, then each service: TAG=1.4.0
+	@$(ECS) deploy-all --environment $(ENVIRONMENT) --tag $(TAG)
+
+prepare: $(STAMP) ## Make or update network, data and cluster alone
+	@$(ECS) prepare --environment $(ENVIRONMENT)
+
+destroy: $(STAMP) ## Remove an environment: ENVIRONMENT=staging YES_DESTROY=staging
+	@$(ECS) destroy --environment $(ENVIRONMENT) --yes-destroy "$(YES_DESTROY)"
+
 clean: ## Remove .venv, caches and what the demo left
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .policies .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

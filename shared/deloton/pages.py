@@ -1,16 +1,22 @@
 """EDGE: /health and /metrics, served before anything else starts and until all has stopped."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from deloton.emf import telling_cloudwatch
 from deloton.health import HealthReport
+from deloton.settings import CloudWatchSettings
 
 
 async def serve_pages(port: int, report: Callable[[], HealthReport]) -> web.AppRunner:
-    """Serve on every interface; `cleanup()` of the result ends it. Raises `OSError` if taken."""
+    """Serve on every interface; `cleanup()` of the result ends it. Raises `OSError` if taken.
+
+    Where `CLOUDWATCH_NAMESPACE` is set, what alarms watch also goes to the log: see `deloton.emf`.
+    """
+    namespace = CloudWatchSettings.from_environment().cloudwatch_namespace
 
     async def health(_: web.Request) -> web.Response:
         current = report()
@@ -21,7 +27,12 @@ async def serve_pages(port: int, report: Callable[[], HealthReport]) -> web.AppR
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def cloudwatch(_: web.Application) -> AsyncIterator[None]:
+        async with telling_cloudwatch(namespace):
+            yield
+
     pages = web.Application()
+    pages.cleanup_ctx.append(cloudwatch)
     pages.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
     runner = web.AppRunner(pages, access_log=None)
     await runner.setup()

@@ -102,6 +102,12 @@ class MailSettings(Settings):
     aws_endpoint_url: str | None = None
 
 
+class CloudWatchSettings(Settings):
+    """Under which namespace CloudWatch finds our metrics; see `deloton.emf`. None: nowhere."""
+
+    cloudwatch_namespace: str | None = None
+
+
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):

@@ -1,0 +1,1 @@
+"""What brings Deloton to where it runs."""

@@ -1,0 +1,1 @@
+"""Stacks of CloudFormation: one for each service, and three that they stand on."""
