@@ -91,7 +91,7 @@ def time_in_zones(
 
 def readings_span(from_at: datetime, to_at: datetime) -> tuple[datetime, datetime]:
     """Between which moments the readings of rides lie that started in [from, to]."""
-    return from_at - _BEFORE_START, to_at + _AFTER_START
+    return from_at - BEFORE_START, to_at + AFTER_START
 
 
 def best_mean_powers(
