@@ -9,7 +9,8 @@ import httpx
 from api.credentials import Scope
 from deloton.assembly import Ride, Started
 from deloton.testing import FIRMWARE, a_rider
-from ingestor.store import claim_partition, store_rides
+from ingestor.claims import claim_partition
+from ingestor.store import store_rides
 from tests.integration.api.served import PERSONAL_WORDS, Served
 
 
