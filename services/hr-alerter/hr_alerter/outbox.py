@@ -1,8 +1,8 @@
 """CORE: which mail goes next, and when: by urgency, within the send rate, few at a time.
 
 A mail that is with the provider when we are killed may be sent twice. So mails go one after the
-other while few wait, and side by side once they would otherwise queue. One that the provider is
-slow with holds up no other.
+other, and side by side only once they would otherwise wait for long. One that the provider is slow
+with holds up no other.
 
 Times are seconds of one clock that never falls back.
 """
@@ -16,9 +16,10 @@ from msgspec import Struct
 from deloton.heart_rate import AlertLevel
 from hr_alerter.alerts import ClaimedAlert
 
-# One more mail at once for each so many that wait: at SES's 50 ms none of them waits for more than
-# a second because of this.
-WAITING_PER_LANE: Final = 20
+# Once a mail has waited for its turn for so long, two go at once, and one more for each further
+# tenth of a second: all of them are to arrive within two seconds of their readings.
+PATIENCE_S: Final = 1.0
+ONE_MORE_EACH_S: Final = 0.1
 # A mail that has been under way for longer keeps its connection but counts no more.
 SLOW_S: Final = 0.3
 
@@ -43,6 +44,7 @@ class Outbox:
         self._numbers = itertools.count()
         self._ready: list[tuple[bool, float, int, Letter]] = []
         self._later: list[tuple[float, int, Letter]] = []
+        self._ready_since: dict[Letter, float] = {}
         self._begun: dict[Letter, float] = {}
 
     def __len__(self) -> int:
@@ -59,6 +61,7 @@ class Outbox:
             return None
         self._tokens -= 1
         *_, letter = heapq.heappop(self._ready)
+        del self._ready_since[letter]
         self._begun[letter] = now
         return letter
 
@@ -66,10 +69,11 @@ class Outbox:
         """When to ask again, in seconds; None: once a letter was added or finished."""
         self._sort_in(now)
         waits = [due_at - now for due_at, *_ in self._later[:1]]
-        if self._ready:
-            if self._tokens < 1:
-                waits.append((1 - self._tokens) / self._rate_per_s)
+        if self._ready and self._tokens < 1:
+            waits.append((1 - self._tokens) / self._rate_per_s)
+        elif self._ready:
             waits += [begun + SLOW_S - now for begun in self._young(now)]
+            waits.append(max(ONE_MORE_EACH_S, PATIENCE_S - self._longest_wait_s(now)))
         return max(0.001, min(waits)) if waits else None
 
     def finish(self, letter: Letter) -> None:
@@ -86,13 +90,16 @@ class Outbox:
         self._later = [one for one in self._later if one[-1].alert.alert_id not in alert_ids]
         heapq.heapify(self._ready)
         heapq.heapify(self._later)
+        waiting = {one[-1] for one in self._ready}
+        self._ready_since = {k: at for k, at in self._ready_since.items() if k in waiting}
 
     def _sort_in(self, now: float) -> None:
         earned = (now - self._tokens_at) * self._rate_per_s
         self._tokens = min(self._most_tokens, self._tokens + earned)
         self._tokens_at = now
         while self._later and self._later[0][0] <= now:
-            _, number, letter = heapq.heappop(self._later)
+            due_at, number, letter = heapq.heappop(self._later)
+            self._ready_since[letter] = due_at
             alert = letter.alert
             urgency = (alert.level is not AlertLevel.CRITICAL, alert.measured_at.timestamp())
             heapq.heappush(self._ready, (*urgency, number, letter))
@@ -100,7 +107,13 @@ class Outbox:
     def _has_room(self, now: float) -> bool:
         if len(self._begun) >= self._connections:
             return False
-        return len(self._young(now)) < 1 + len(self._ready) // WAITING_PER_LANE
+        impatience_s = self._longest_wait_s(now) - PATIENCE_S
+        more = 1 + int(impatience_s / ONE_MORE_EACH_S) if impatience_s >= 0 else 0
+        return len(self._young(now)) < 1 + more
+
+    def _longest_wait_s(self, now: float) -> float:
+        # Letters become ready in the order of time: the first is the one that waits longest.
+        return now - next(iter(self._ready_since.values()), now)
 
     def _young(self, now: float) -> list[float]:
         return [begun for begun in self._begun.values() if now - begun < SLOW_S]

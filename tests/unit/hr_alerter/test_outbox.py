@@ -7,7 +7,7 @@ import pytest
 from deloton.heart_rate import AlertLevel
 from deloton.testing import at
 from hr_alerter.alerts import ClaimedAlert
-from hr_alerter.outbox import SLOW_S, WAITING_PER_LANE, Letter, Outbox
+from hr_alerter.outbox import ONE_MORE_EACH_S, PATIENCE_S, SLOW_S, Letter, Outbox
 
 
 def a_letter(
@@ -29,7 +29,7 @@ def taken(outbox: Outbox, now: float) -> list[int]:
 def a_full_outbox(letters: int, *, rate_per_s: float = 100.0, connections: int = 10) -> Outbox:
     outbox = Outbox(rate_per_s, connections)
     for number in range(letters):
-        outbox.add(a_letter(number), 0.0)
+        outbox.add(a_letter(number), 1.0)
     return outbox
 
 
@@ -45,7 +45,7 @@ def test_critical_ones_go_first_then_the_oldest_readings() -> None:
 
 
 def test_while_few_wait_they_go_one_after_the_other() -> None:
-    outbox = a_full_outbox(WAITING_PER_LANE - 1)
+    outbox = a_full_outbox(3)
     first = outbox.take(1.0)
     assert first is not None
     assert outbox.take(1.0) is None
@@ -53,9 +53,18 @@ def test_while_few_wait_they_go_one_after_the_other() -> None:
     assert taken(outbox, 1.0) == [1]
 
 
-def test_when_many_wait_they_go_side_by_side_up_to_the_connections() -> None:
-    assert len(taken(a_full_outbox(2 * WAITING_PER_LANE), 1.0)) == 2
-    assert len(taken(a_full_outbox(1000), 1.0)) == 10
+def test_once_one_has_waited_for_long_they_go_side_by_side_up_to_the_connections() -> None:
+    begun = 1.0 + PATIENCE_S
+    assert len(taken(a_full_outbox(50), begun - 0.01)) == 1
+    assert len(taken(a_full_outbox(50), begun)) == 2
+    assert len(taken(a_full_outbox(50), begun + 3.5 * ONE_MORE_EACH_S)) == 5
+    assert len(taken(a_full_outbox(50), begun + 60)) == 10
+
+
+def test_it_is_asked_again_when_the_patience_ends() -> None:
+    outbox = a_full_outbox(3)
+    assert taken(outbox, 1.9) == [0]
+    assert outbox.wait_s(1.9) == pytest.approx(0.1)
 
 
 def test_one_that_the_provider_is_slow_with_holds_up_no_other() -> None:
@@ -80,7 +89,7 @@ def test_after_throttling_the_next_waits_for_its_turn() -> None:
     outbox = a_full_outbox(3, rate_per_s=2)
     assert taken(outbox, 1.0) == [0]
     outbox.slow_down()
-    assert outbox.wait_s(1.0) == pytest.approx(SLOW_S)
+    assert outbox.wait_s(1.0) == pytest.approx(0.5)
     assert taken(outbox, 1.4) == []
     assert taken(outbox, 1.5) == [1]
 
@@ -100,6 +109,6 @@ def test_an_empty_outbox_has_nothing_to_wait_for() -> None:
 def test_letters_that_are_no_longer_ours_are_forgotten() -> None:
     outbox = a_full_outbox(3)
     outbox.add(a_letter(9), 100.0)
-    outbox.take(0.0)
+    outbox.take(1.0)
     outbox.discard({1, 9})
     assert len(outbox) == 1
