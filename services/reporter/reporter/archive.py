@@ -2,7 +2,8 @@
 
 `reports/2026/03/10.pdf`, `.html` and `.json` for a day, `reports/2026/week-11.pdf` … for a week,
 and `reports/index.html` with relative links. Everything is encrypted by S3 and nothing made
-public: who may read it is the bucket's business. Putting a report again replaces it.
+public: by which key, and who may read it, is the bucket's own setting, which a header would
+override. Putting a report again replaces it.
 """
 
 import base64
@@ -66,7 +67,6 @@ class Archive:
                 Body=body,
                 ContentType=content_type,
                 CacheControl="private, no-cache",
-                ServerSideEncryption="AES256",
             )
         except (ClientError, BotoCoreError) as error:
             raise _refusal(error) from error

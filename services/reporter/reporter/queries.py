@@ -82,31 +82,33 @@ FROM rides WHERE started_at >= $1 AND started_at < $2
 GROUP BY number
 """
 
+# All groupings of the rides at once: each row belongs to one `kind`, named as in `Counts`.
 _GROUPS = """
 WITH ridden AS (
-    SELECT ride.rider_id, ride.duration_s, {label} AS label,
+    SELECT ride.rider_id, ride.duration_s, town, original_source AS source,
+           coalesce(gender, 'unknown') AS gender,
+           width_bucket(extract(year FROM age($3::date, born_on)), $4::numeric[])::text AS age,
            row_number() OVER (PARTITION BY ride.rider_id ORDER BY ride.started_at) = 1
                AND ride.rider_id IS NOT NULL AS is_first
     FROM rides ride LEFT JOIN riders USING (rider_id)
-    CROSS JOIN (SELECT $3::date AS "on") told
     WHERE ride.started_at >= $1 AND ride.started_at < $2
+), told AS MATERIALIZED (
+    SELECT ridden.*, is_first AND NOT EXISTS (
+        SELECT FROM rides earlier
+        WHERE earlier.rider_id = ridden.rider_id AND earlier.started_at < $1
+    ) AS is_new
+    FROM ridden
 )
-SELECT label, count(*) AS rides,
+SELECT CASE WHEN grouping(gender) = 0 THEN 'genders' WHEN grouping(age) = 0 THEN 'ages'
+            WHEN grouping(town) = 0 THEN 'towns' ELSE 'sources' END AS kind,
+       coalesce(gender, age, town, source) AS label,
+       count(*) AS rides,
        count(*) FILTER (WHERE is_first) AS riders,
-       count(*) FILTER (WHERE is_first AND NOT EXISTS (
-           SELECT FROM rides earlier
-           WHERE earlier.rider_id = ridden.rider_id AND earlier.started_at < $1
-       )) AS new_riders,
+       count(*) FILTER (WHERE is_new) AS new_riders,
        coalesce(sum(duration_s), 0) AS ride_time_s
-FROM ridden GROUP BY label
-ORDER BY label IS NULL, rides DESC, label
+FROM told GROUP BY GROUPING SETS ((gender), (age), (town), (source))
+ORDER BY coalesce(gender, age, town, source) IS NULL, rides DESC, label
 """
-_LABELS = {
-    "genders": "coalesce(gender, 'unknown')",
-    "ages": 'width_bucket(extract(year FROM age(told."on", born_on)), ARRAY[{bounds}]::numeric[])',
-    "towns": "town",
-    "sources": "original_source",
-}
 
 _LEADERS = """
 SELECT rider_id,
@@ -137,7 +139,7 @@ async def count_period(
     """Count all that the report of a period tells, as of one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         span = (period.begins_at, period.ends_at)
-        groups = {name: await _groups(connection, name, period) for name in _LABELS}
+        groups = await _groups(connection, period)
         return Counts(
             totals=await count_totals(connection, compared_periods(period)),
             first_ride_at=await connection.fetchval(_FIRST_RIDE),
@@ -172,11 +174,15 @@ async def _parts(connection: Connection, period: Period) -> dict[int, PartTotals
     return {number: PartTotals(parts[number].label, *facts) for number, *facts in rows}
 
 
-async def _groups(connection: Connection, name: str, period: Period) -> list[Group]:
-    label = _LABELS[name].replace("{bounds}", ",".join(map(str, AGE_BANDS)))
-    query = _GROUPS.replace("{label}", f"({label})::text")
-    rows = await connection.fetch(query, period.begins_at, period.ends_at, period.on)
-    return [Group(**row) for row in rows]
+async def _groups(connection: Connection, period: Period) -> dict[str, list[Group]]:
+    """The rides by gender, age band (its number), town and source, the largest first."""
+    rows = await connection.fetch(
+        _GROUPS, period.begins_at, period.ends_at, period.on, list(AGE_BANDS)
+    )
+    groups: dict[str, list[Group]] = {"genders": [], "ages": [], "towns": [], "sources": []}
+    for kind, *facts in rows:
+        groups[kind].append(Group(*facts))
+    return groups
 
 
 async def _leaders(connection: Connection, measure: str, period: Period) -> list[Leader]:

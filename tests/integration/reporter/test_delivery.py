@@ -124,16 +124,20 @@ async def test_the_report_is_mailed_archived_and_noted(aws: str, database_url: s
 async def test_the_archive_holds_pdf_page_and_figures_encrypted_behind_relative_links(
     aws: str, database_url: str
 ) -> None:
+    s3 = boto3.client("s3", region_name="eu-west-2")
+    by_our_key = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+    s3.put_bucket_encryption(
+        Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": [by_our_key]}
+    )
     await store_rides(database_url)
     await send(settings(), [DAY, week_in(LONDON, ON)])
-    s3 = boto3.client("s3", region_name="eu-west-2")
     found = {key["Key"] for key in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
     endings = ("pdf", "html", "json")
     expected = {f"{stem}.{end}" for stem in (STEM, "reports/2026/week-11") for end in endings}
     assert found == expected | {"reports/index.html"}
     for key in found:
         kept = s3.get_object(Bucket=BUCKET, Key=key)
-        assert kept["ServerSideEncryption"] == "AES256", key
+        assert kept["ServerSideEncryption"] == "aws:kms", key
     pdf = s3.get_object(Bucket=BUCKET, Key=f"{STEM}.pdf")["Body"].read()
     assert "3 rides" in PdfReader(io.BytesIO(pdf)).pages[0].extract_text()
     figures = json.loads(s3.get_object(Bucket=BUCKET, Key=f"{STEM}.json")["Body"].read())
