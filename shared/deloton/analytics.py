@@ -88,12 +88,17 @@ WITH chosen AS MATERIALIZED (
     FROM rides r
     LEFT JOIN riders p USING (rider_id)
     LEFT JOIN star_riders k USING (rider_id)
-    LEFT JOIN unnest($3::int[], $4::int[], $5::int[], $6::int[], $7::int[])
-        AS b (age_years, zone_2_bpm, zone_3_bpm, zone_4_bpm, zone_5_bpm)
-        ON b.age_years = (
+    CROSS JOIN LATERAL (
+        SELECT (
             to_char(r.started_at AT TIME ZONE 'UTC', 'YYYYMMDD')::int
             - to_char(p.born_on, 'YYYYMMDD')::int
-        ) / 10000
+        ) / 10000 AS years
+        -- Once a ride, not once for each age that it is compared with.
+        OFFSET 0
+    ) age
+    LEFT JOIN unnest($3::int[], $4::int[], $5::int[], $6::int[], $7::int[])
+        AS b (age_years, zone_2_bpm, zone_3_bpm, zone_4_bpm, zone_5_bpm)
+        ON b.age_years = age.years
     WHERE r.ride_id = ANY($1::bigint[]) AND r.ended_at IS NOT NULL
 ), minutes AS MATERIALIZED (
     SELECT chosen.ride_id,

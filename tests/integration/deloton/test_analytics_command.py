@@ -1,0 +1,70 @@
+"""`python -m deloton.analytics`: once, again and again, and the reader's password."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import asyncpg
+import pytest
+
+from demo.processes import inherit_environment
+
+COMMAND = [sys.executable, "-m", "deloton.analytics"]
+
+
+def run(database_url: str, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, *words],
+        env=inherit_environment(DATABASE_URL=database_url, **environment),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+async def refreshed_at(database_url: str) -> object:
+    connection = await asyncpg.connect(database_url)
+    moment: object = await connection.fetchval("SELECT refreshed_at FROM analytics.refreshes")
+    await connection.close()
+    return moment
+
+
+def test_a_refresh_ends_and_says_what_it_did(database_url: str) -> None:
+    done = run(database_url, "refresh")
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert (done.returncode, told["event"], told["rides"]) == (0, "star refreshed", 0)
+    assert asyncio.run(refreshed_at(database_url)) is not None
+
+
+def test_a_refresh_that_goes_on_ends_cleanly_when_asked_to(database_url: str) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "refresh", "--every", "0.1"],
+        env=inherit_environment(DATABASE_URL=database_url),
+        stderr=subprocess.PIPE,
+    ) as program:
+        deadline = time.monotonic() + 30
+        moments = {asyncio.run(refreshed_at(database_url))}
+        while len(moments) < 3 and time.monotonic() < deadline:
+            moments.add(asyncio.run(refreshed_at(database_url)))
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == 0
+    assert len(moments) == 3
+
+
+@pytest.mark.parametrize("word", ["refresh", "password"])
+def test_all_that_is_missing_is_said_in_a_sentence(word: str) -> None:
+    done = run("", word)
+    assert done.returncode == 1
+    assert "DATABASE_URL: Field required" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_password_must_be_given_and_then_opens(database_url: str) -> None:
+    assert "TABLEAU_READER_PASSWORD: Field required" in run(database_url, "password").stderr
+    done = run(database_url, "password", TABLEAU_READER_PASSWORD="s3cret")
+    assert done.returncode == 0
+    assert "s3cret" not in done.stderr
