@@ -1,16 +1,13 @@
 """Starts the pages: `python -m dashboard`."""
 
 import sys
-from pathlib import Path
 
 import uvicorn
-from streamlit.starlette import App
 
+from dashboard.server import make_server
 from dashboard.settings import DashboardSettings
 from deloton.errors import SettingsError
 from deloton.logs import configure_logging
-
-SCRIPT = Path(__file__).with_name("app.py")
 
 
 def main() -> None:
@@ -21,7 +18,15 @@ def main() -> None:
         sys.exit(str(error))
     configure_logging(settings.log_level)
     host = "0.0.0.0"  # noqa: S104  behind a load balancer, or in a container
-    uvicorn.run(App(SCRIPT), host=host, port=settings.port, log_config=None, access_log=False)
+    uvicorn.run(
+        make_server(settings),
+        host=host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        # A page keeps its connection open: do not wait for it at the end.
+        timeout_graceful_shutdown=2,
+    )
 
 
 if __name__ == "__main__":
