@@ -28,19 +28,21 @@ demo: $(STAMP) ## Run everything here: database, broker, services, a simulated f
 
 # Two at a time: half of the time tests wait, for servers, silence and rebalances.
 test: $(STAMP) ## Run the whole test suite on embedded servers
+	@tools/setup-chromium >/dev/null
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a real Apache Kafka
 	@tests/kafka/fetch-jars
 	$(PY) -m pytest --broker=kafka $(ARGS)
 
-bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, a report's figures
+bench: $(STAMP) ## Measure on this machine: ingest, fleets of all sizes, live latency, a report's figures, pages
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
 	$(PY) -m benchmarks.latency
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
+	$(PY) -m benchmarks.dashboard
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .

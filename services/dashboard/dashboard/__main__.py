@@ -1,5 +1,6 @@
 """Starts the pages: `python -m dashboard`."""
 
+import signal
 import sys
 
 import uvicorn
@@ -17,6 +18,8 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(str(error))
     configure_logging(settings.log_level)
+    # Once it has stopped, uvicorn repeats the signal that stopped it: that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host = "0.0.0.0"  # noqa: S104  behind a load balancer, or in a container
     uvicorn.run(
         make_server(settings),

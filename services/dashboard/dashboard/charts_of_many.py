@@ -237,6 +237,13 @@ def _present(values: "pd.Series[object]") -> list[str]:
     return [str(value) for value in dict.fromkeys(values)]
 
 
+def _weeks_shown(weeks: pd.DataFrame) -> alt.Scale:
+    """At least a dozen weeks: a single one would be a wall."""
+    first, last = pd.Timestamp(weeks["at"].iloc[0]), pd.Timestamp(weeks["until"].iloc[-1])
+    first = min(first, last - pd.Timedelta(weeks=12))
+    return alt.Scale(domain=[f"{at:%Y-%m-%dT%H:%M:%S}" for at in (first, last)])
+
+
 def _days(at: "pd.Series[str]") -> list[str]:
     """Mondays to write on the axis: at most a dozen of them."""
     days = list(at)

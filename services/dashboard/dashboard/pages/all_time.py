@@ -45,7 +45,7 @@ def totals(weeks: pd.DataFrame) -> None:
             ("Rides", number(weeks["rides"].sum()), None, None),
             ("Riders", number(riders), None, None),
             ("Time ridden", span(float(weeks["duration_s"].sum())), None, None),
-            ("Energy", number(float(weeks["energy_kj"].sum()) / 1000, "MJ"), None, None),
+            ("Energy", number(float(weeks["energy_kj"].sum()) / 1000, "MJ", 1), None, None),
             ("Highest power", number(weeks["max_power_watts"].max(), "W"), None, None),
         ],
     )
