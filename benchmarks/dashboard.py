@@ -96,7 +96,7 @@ async def ride_on(url: str) -> None:
 def a_viewer(name: str, window: str | None = None) -> AppTest:
     """A page that has been opened."""
     page = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    page.switch_page(f"pages/{name}.py").run()
+    page.switch_page(f"views/{name}.py").run()
     if window is not None:
         page.segmented_control(key="window").set_value(window).run()
     if page.exception:

@@ -10,12 +10,13 @@ ICON = str(Path(__file__).with_name("icon.png"))
 
 st.set_page_config(page_title="Deloton", page_icon=ICON, layout="wide")
 dress()
+# Not in a folder called `pages`: Streamlit would list that by itself, on the first visit.
 st.navigation(
     [
-        st.Page("pages/live.py", title="Live", icon=":material/monitor_heart:", default=True),
-        st.Page("pages/recent.py", title="Recent rides", icon=":material/timeline:"),
-        st.Page("pages/alerts.py", title="Alerts", icon=":material/notifications:"),
-        st.Page("pages/all_time.py", title="All time", icon=":material/trophy:"),
+        st.Page("views/live.py", title="Live", icon=":material/monitor_heart:", default=True),
+        st.Page("views/recent.py", title="Recent rides", icon=":material/timeline:"),
+        st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:"),
+        st.Page("views/all_time.py", title="All time", icon=":material/trophy:"),
     ],
     position="top",
 ).run()

@@ -159,7 +159,12 @@ def alerts_by_hour(hours: pd.DataFrame) -> alt.Chart:
         alt.Chart(hours)
         .mark_bar(binSpacing=1)
         .encode(
-            x=alt.X("at:T", title="Hour of the reading", axis=_time_axis()),
+            x=alt.X(
+                "at:T",
+                title="Hour of the reading",
+                scale=_at_least(hours, pd.Timedelta(days=1)),
+                axis=_time_axis(),
+            ),
             x2="until:T",
             y=alt.Y("below:Q", title="Alerts", axis=_count_axis()),
             y2="top:Q",
@@ -237,10 +242,10 @@ def _present(values: "pd.Series[object]") -> list[str]:
     return [str(value) for value in dict.fromkeys(values)]
 
 
-def _weeks_shown(weeks: pd.DataFrame) -> alt.Scale:
-    """At least a dozen weeks: a single one would be a wall."""
-    first, last = pd.Timestamp(weeks["at"].iloc[0]), pd.Timestamp(weeks["until"].iloc[-1])
-    first = min(first, last - pd.Timedelta(weeks=12))
+def _at_least(rows: pd.DataFrame, span: pd.Timedelta) -> alt.Scale:
+    """From the first `at` to the last `until`, or longer: a single bar would be a wall."""
+    first, last = pd.Timestamp(rows["at"].min()), pd.Timestamp(rows["until"].max())
+    first = min(first, last - span)
     return alt.Scale(domain=[f"{at:%Y-%m-%dT%H:%M:%S}" for at in (first, last)])
 
 

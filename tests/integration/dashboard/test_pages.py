@@ -38,7 +38,7 @@ def open_page(
 
 def run_page(name: str, ride: int | None = None) -> AppTest:
     page = AppTest.from_file(str(SCRIPT), default_timeout=30)
-    page.switch_page(f"pages/{name}.py")
+    page.switch_page(f"views/{name}.py")
     if ride is not None:
         page.query_params["ride"] = str(ride)
     page.run()
