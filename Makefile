@@ -43,13 +43,14 @@ report: $(STAMP) ## Draw a day's report as PDF from the demo's database: make re
 
 # Two at a time: half of the time tests wait, for servers, silence and rebalances.
 test: $(STAMP) ## Run the whole test suite on embedded servers
+	@tools/setup-chromium >/dev/null
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a real Apache Kafka
 	@tests/kafka/fetch-jars
 	$(PY) -m pytest --broker=kafka $(ARGS)
 
-bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, the API
+bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, star, pages
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
 	$(PY) -m benchmarks.latency
@@ -59,6 +60,7 @@ bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, the A
 	$(PY) -m benchmarks.report
 	@if command -v wrk >/dev/null; then $(PY) -m benchmarks.api; else echo "wrk is not installed: the API is not measured"; fi
 	$(PY) -m benchmarks.tableau
+	$(PY) -m benchmarks.dashboard
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .

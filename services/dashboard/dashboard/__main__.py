@@ -1,16 +1,14 @@
 """Starts the pages: `python -m dashboard`."""
 
+import signal
 import sys
-from pathlib import Path
 
 import uvicorn
-from streamlit.starlette import App
 
+from dashboard.server import make_server
 from dashboard.settings import DashboardSettings
 from deloton.errors import SettingsError
 from deloton.logs import configure_logging
-
-SCRIPT = Path(__file__).with_name("app.py")
 
 
 def main() -> None:
@@ -20,8 +18,18 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(str(error))
     configure_logging(settings.log_level)
+    # Once it has stopped, uvicorn repeats the signal that stopped it: that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host = "0.0.0.0"  # noqa: S104  behind a load balancer, or in a container
-    uvicorn.run(App(SCRIPT), host=host, port=settings.port, log_config=None, access_log=False)
+    uvicorn.run(
+        make_server(settings),
+        host=host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        # A page keeps its connection open: do not wait for it at the end.
+        timeout_graceful_shutdown=2,
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,22 @@
 """SHELL: the script Streamlit runs for each viewer: the pages and the way between them."""
 
+from pathlib import Path
+
 import streamlit as st
 
-st.set_page_config(page_title="Deloton", page_icon=":material/directions_bike:", layout="wide")
+from dashboard.layout import dress
+
+ICON = str(Path(__file__).with_name("icon.png"))
+
+st.set_page_config(page_title="Deloton", page_icon=ICON, layout="wide")
+dress()
+# Not in a folder called `pages`: Streamlit would list that by itself, on the first visit.
 st.navigation(
-    [st.Page("pages/live.py", title="Live", icon=":material/monitor_heart:", default=True)],
+    [
+        st.Page("views/live.py", title="Live", icon=":material/monitor_heart:", default=True),
+        st.Page("views/recent.py", title="Recent rides", icon=":material/timeline:"),
+        st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:"),
+        st.Page("views/all_time.py", title="All time", icon=":material/trophy:"),
+    ],
     position="top",
 ).run()

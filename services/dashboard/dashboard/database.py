@@ -2,14 +2,24 @@
 
 import asyncio
 import threading
+from typing import Any
 
 import asyncpg
 import pandas as pd
+from prometheus_client import Counter, Histogram
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 
 from deloton.database import connect_pool
 
 POOL_SIZE = 5
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 ANSWER_WITHIN_S = 10.0
+
+QUESTION_SECONDS = Histogram(
+    "dashboard_question_seconds", "How long the database took to answer.", unit="seconds"
+)
+FAILED_QUESTIONS = Counter("dashboard_failed_questions", "Questions without an answer.")
 
 
 class Database:
@@ -26,7 +36,15 @@ class Database:
 
     def fetch(self, sql: str, *arguments: object) -> pd.DataFrame:
         """The rows of a query with `$1`, `$2`, …; one column each, also where there are no rows."""
-        return asyncio.run_coroutine_threadsafe(self._fetch(sql, arguments), self._loop).result()
+        with QUESTION_SECONDS.time(), FAILED_QUESTIONS.count_exceptions():
+            asked = asyncio.run_coroutine_threadsafe(self._fetch(sql, arguments), self._loop)
+            return asked.result()
+
+    def fetch_select(self, select: Select[Any]) -> pd.DataFrame:
+        """The rows of one of the shared library's selects."""
+        compiled = select.compile(dialect=_DIALECT)
+        names = compiled.positiontup or []
+        return self.fetch(str(compiled), *(compiled.params[name] for name in names))
 
     def close(self) -> None:
         """Disconnect and end the loop."""

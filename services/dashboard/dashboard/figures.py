@@ -1,39 +1,95 @@
-"""CORE: what is computed from rows before it is shown."""
+"""CORE: what is computed from the rows of rides under way before it is shown."""
 
 from datetime import date
+from functools import lru_cache
+from typing import Final
 
 import pandas as pd
 
-from deloton.heart_rate import age_on, expected_maximum_bpm
+from deloton.heart_rate import (
+    PLAUSIBLE_AGES,
+    ZONES,
+    LimitPolicy,
+    OwnLimits,
+    age_on,
+    expected_maximum_bpm,
+    limits_of,
+)
+from deloton.ride_figures import time_in_zones
 
-LOW_BPM = 50
-HIGH_SHARE = 0.9
-_RANK = {"critical": 0, "high": 1, "low": 2, "": 3}
+POLICY: Final = LimitPolicy()
+LEVELS: Final = ("low", "high", "critical")
+_RANK: Final = {"critical": 0, "high": 1, "low": 2, "": 3}
+
+# How the grid of riders can be sorted: label → column and whether the smallest comes first.
+SORTS: Final = {
+    "In danger first": (["rank", "share_percent"], [True, False]),
+    "% of maximum": (["share_percent"], [False]),
+    "Power": (["power_watts"], [False]),
+    "Name": (["name"], [True]),
+    "Just started": (["elapsed_s"], [True]),
+}
+
+# Bests that a ride may be beating while it goes on: metric → label, unit. A mean of a few seconds
+# beats everything, so means count from here on.
+BEST_LABELS: Final = {
+    "max_power_watts": ("Highest power", "W"),
+    "mean_power_watts": ("Mean power", "W"),
+    "energy_kj": ("Energy", "kJ"),
+    "max_cadence_rpm": ("Highest cadence", "rpm"),
+    "duration_s": ("Longest ride", "s"),
+}
+MEANS_COUNT_FROM_S: Final = 180
+
+
+@lru_cache(maxsize=8192)
+def bounds_of(
+    age: int | None, low_bpm: int | None, high_bpm: int | None, critical_bpm: int | None
+) -> tuple[float, float, float, float]:
+    """Expected maximum, then the limits low, high and critical, in bpm; own limits go first.
+
+    A rider of unknown age is measured by the policy's default age, as alerts are.
+    """
+    known = age is not None and age in PLAUSIBLE_AGES
+    years = age if known and age is not None else POLICY.default_age
+    limits = limits_of(age, POLICY, OwnLimits(low_bpm, high_bpm, critical_bpm))
+    low, high, critical = (float(limit.bpm) for limit in limits)
+    return expected_maximum_bpm(years, POLICY.maximum), low, high, critical
+
+
+def with_limits(rides: pd.DataFrame, today: date) -> pd.DataFrame:
+    """Rides with `age`, `maximum_bpm` and the limits that hold for the rider, in bpm."""
+    rides = rides.copy()
+    ages = [age_on(today, born_on) if pd.notna(born_on) else None for born_on in rides["born_on"]]
+    own = rides[["low_bpm", "high_bpm", "critical_bpm"]].itertuples(index=False, name=None)
+    bounds = [
+        bounds_of(age, *(None if pd.isna(bpm) else int(bpm) for bpm in limits))
+        for age, limits in zip(ages, own, strict=True)
+    ]
+    rides["age"] = pd.array(ages, dtype="Int64")
+    columns = ("maximum_bpm", "low_bpm", "high_bpm", "critical_bpm")
+    for position, column in enumerate(columns):
+        rides[column] = pd.Series([each[position] for each in bounds], rides.index, dtype="float64")
+    return rides
 
 
 def with_danger(live: pd.DataFrame, today: date) -> pd.DataFrame:
-    """Live rides with `maximum_bpm`, `share_percent` (of it) and `level`; in danger first.
-
-    A rider without a birthday has no expected maximum: own limits alone make a level.
-    """
-    rides = live.copy()
-    ages = [age_on(today, born_on) if pd.notna(born_on) else None for born_on in rides.born_on]
-    rides["age"] = pd.array(ages, dtype="Int64")
-    rides["maximum_bpm"] = [expected_maximum_bpm(a) if a is not None else None for a in ages]
-    rides["maximum_bpm"] = rides["maximum_bpm"].astype("float64")
+    """Live rides with limits, `share_percent` of the maximum, and `level`; in danger first."""
+    rides = with_limits(live, today)
     rate = rides["heart_rate_bpm"] = rides["heart_rate_bpm"].astype("float64")
     rides["share_percent"] = 100 * rate / rides["maximum_bpm"]
-    rides["low_bpm"] = rides["low_bpm"].astype("float64").fillna(LOW_BPM)
-    own_high = rides["high_bpm"].astype("float64")
-    own_critical = rides["critical_bpm"].astype("float64")
-    rides["high_bpm"] = own_high.fillna(HIGH_SHARE * rides["maximum_bpm"])
-    rides["critical_bpm"] = own_critical.fillna(rides["maximum_bpm"])
     rides["level"] = ""
     rides.loc[rate < rides["low_bpm"], "level"] = "low"
     rides.loc[rate >= rides["high_bpm"], "level"] = "high"
     rides.loc[rate >= rides["critical_bpm"], "level"] = "critical"
-    rides["rank"] = rides["level"].map(_RANK)
-    return rides.sort_values(["rank", "share_percent"], ascending=[True, False])
+    rides["rank"] = rides["level"].map(_RANK).astype("int64")
+    return sorted_by(rides, "In danger first")
+
+
+def sorted_by(rides: pd.DataFrame, sort: str) -> pd.DataFrame:
+    """Rides in one of the orders of `SORTS`; what was not measured comes last."""
+    columns, ascending = SORTS[sort]
+    return rides.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
 
 
 def with_gaps(readings: pd.DataFrame) -> pd.DataFrame:
@@ -43,4 +99,61 @@ def with_gaps(readings: pd.DataFrame) -> pd.DataFrame:
     seconds = readings.dropna(subset=["elapsed_s"]).copy()
     seconds["elapsed_s"] = seconds["elapsed_s"].astype(int)
     seconds = seconds.drop_duplicates("elapsed_s", keep="last").set_index("elapsed_s")
+    if seconds.empty:
+        return seconds.reset_index()
     return seconds.reindex(range(seconds.index.min(), seconds.index.max() + 1)).reset_index()
+
+
+def value_before(readings: pd.DataFrame, measure: str, seconds: int) -> float | None:
+    """What was measured so many seconds before the newest reading (a row a second, with gaps)."""
+    if len(readings) <= seconds:
+        return None
+    value = readings[measure].iloc[-1 - seconds]
+    return None if pd.isna(value) else float(value)
+
+
+def zone_seconds(readings: pd.DataFrame, maximum_bpm: float) -> pd.DataFrame:
+    """A row per zone, 1 to 5: `number`, `zone` (its name), `seconds`, `share` of those measured."""
+    counts = readings["heart_rate_bpm"].dropna().astype("int64").value_counts()
+    seconds = time_in_zones({int(bpm): int(count) for bpm, count in counts.items()}, maximum_bpm)
+    total = sum(seconds.values())
+    return pd.DataFrame(
+        [
+            {
+                "number": zone.number,
+                "zone": f"{zone.number} {zone.name}",
+                "seconds": seconds[zone.number],
+                "share": seconds[zone.number] / total if total else 0.0,
+            }
+            for zone in ZONES
+        ]
+    )
+
+
+def figures_so_far(readings: pd.DataFrame) -> dict[str, float | None]:
+    """The figures of `BEST_LABELS` of a ride's readings (a row a second); None: not yet known."""
+    if readings.empty:
+        return dict.fromkeys(BEST_LABELS)
+    power = readings["power_watts"].astype("float64")
+    duration_s = float(readings["elapsed_s"].max())
+    return {
+        "max_power_watts": power.max(),
+        "mean_power_watts": power.mean() if duration_s >= MEANS_COUNT_FROM_S else None,
+        "energy_kj": power.sum() / 1000,
+        "max_cadence_rpm": readings["cadence_rpm"].astype("float64").max(),
+        "duration_s": duration_s,
+    }
+
+
+def beside_bests(bests: pd.DataFrame, so_far: dict[str, float | None]) -> pd.DataFrame:
+    """A row per figure: `metric`, `label`, `unit`, `best` (None: no ride before), `now`, `beaten`.
+
+    Only a best of earlier rides can be beaten: a first ride beats nothing.
+    """
+    best_of = dict(zip(bests["metric"], bests["value"], strict=True))
+    rows = []
+    for metric, (label, unit) in BEST_LABELS.items():
+        best, now = best_of.get(metric), so_far.get(metric)
+        beaten = best is not None and now is not None and bool(now > best)
+        rows.append((metric, label, unit, best, now, beaten))
+    return pd.DataFrame(rows, columns=["metric", "label", "unit", "best", "now", "beaten"])

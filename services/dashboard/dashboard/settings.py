@@ -1,5 +1,9 @@
 """What the dashboard reads from its environment."""
 
+from typing import Self
+
+from pydantic import SecretStr, model_validator
+
 from deloton.settings import DatabaseSettings, Port
 
 
@@ -7,3 +11,16 @@ class DashboardSettings(DatabaseSettings):
     """The dashboard's settings; `.env.example` says what each means."""
 
     port: Port = 8501
+    dashboard_user: str | None = None
+    dashboard_password: SecretStr | None = None
+    dashboard_trusted_header: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_way_in(self) -> Self:
+        if (self.dashboard_user is None) != (self.dashboard_password is None):
+            raise ValueError("DASHBOARD_USER and DASHBOARD_PASSWORD belong together")
+        if self.dashboard_user is not None and self.dashboard_trusted_header is not None:
+            raise ValueError("give DASHBOARD_USER or DASHBOARD_TRUSTED_HEADER, not both")
+        if self.dashboard_user is not None and ":" in self.dashboard_user:
+            raise ValueError("DASHBOARD_USER may hold no colon")
+        return self

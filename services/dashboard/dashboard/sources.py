@@ -14,6 +14,7 @@ from deloton.database import is_transient
 @st.cache_resource
 def queries() -> Queries:
     """The questions, with one pool and one set of answers for all viewers."""
-    url = DashboardSettings.from_environment().database_url.get_secret_value()
+    settings = DashboardSettings.from_environment()
     answers = SharedAnswers(lambda: datetime.now(UTC), is_transient)
-    return Queries(Database(url), answers)
+    database = Database(settings.database_url.get_secret_value())
+    return Queries(database, answers, settings.time_zone)

@@ -5,8 +5,15 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from dashboard.charts import heart_rate_line
-from dashboard.figures import with_danger, with_gaps
+from dashboard.charts import gauge, heart_rate_line
+from dashboard.figures import (
+    beside_bests,
+    figures_so_far,
+    sorted_by,
+    with_danger,
+    with_gaps,
+    zone_seconds,
+)
 
 TODAY = date(2026, 3, 2)
 AGED_50 = date(1976, 1, 1)  # expected maximum 208 - 0.7 * 50 = 173 bpm
@@ -42,10 +49,21 @@ def test_those_in_danger_are_on_top() -> None:
     assert list(rides["ride_id"]) == [1, 0]
 
 
-def test_no_birthday_and_no_heart_rate_are_no_danger() -> None:
-    rides = with_danger(live((None, 230, None), (AGED_50, None, None)), TODAY)
-    assert list(rides["level"]) == ["", ""]
+def test_no_heart_rate_is_no_danger() -> None:
+    rides = with_danger(live((AGED_50, None, None)), TODAY)
+    assert list(rides["level"]) == [""]
     assert rides["share_percent"].isna().all()
+
+
+def test_a_rider_without_a_birthday_is_measured_by_the_age_that_alerts_take() -> None:
+    rides = with_danger(live((None, 184, None), (None, 186, None)), TODAY)
+    assert list(rides["level"]) == ["critical", "high"]
+    assert rides["age"].isna().all()
+
+
+def test_riders_are_sorted_by_share_and_what_was_not_measured_comes_last() -> None:
+    rides = with_danger(live((AGED_50, None, None), (AGED_50, 100, None), (None, 30, None)), TODAY)
+    assert list(sorted_by(rides, "% of maximum")["ride_id"]) == [1, 2, 0]
 
 
 def test_a_missing_second_becomes_an_empty_row() -> None:
@@ -54,7 +72,39 @@ def test_a_missing_second_becomes_an_empty_row() -> None:
     assert [None if pd.isna(rate) else rate for rate in rates] == [100, None, 102]
 
 
-def test_a_chart_without_an_expected_maximum_has_no_zones() -> None:
-    readings = pd.DataFrame({"elapsed_s": [1, 2], "heart_rate_bpm": [100, None]})
-    assert len(heart_rate_line(readings, None, {"low": 50}).to_dict()["layer"]) == 2
-    assert len(heart_rate_line(readings, 173, {"low": 50}).to_dict()["layer"]) == 3
+def test_time_in_zones_leaves_out_seconds_without_a_heart_rate() -> None:
+    readings = pd.DataFrame({"heart_rate_bpm": [100.0, 100.0, None, 172.0]})
+    zones = zone_seconds(readings, 173)
+    assert list(zones["seconds"]) == [2, 0, 0, 0, 1]
+
+
+def test_a_best_is_beaten_only_once_there_was_one_before() -> None:
+    bests = pd.DataFrame({"metric": ["max_power_watts"], "value": [500.0]})
+    rows = beside_bests(bests, {"max_power_watts": 501.0, "energy_kj": 30.0})
+    assert list(rows[rows["beaten"]]["metric"]) == ["max_power_watts"]
+
+
+def test_a_mean_counts_only_after_some_minutes() -> None:
+    readings = pd.DataFrame(
+        {"elapsed_s": [1, 2], "power_watts": [900.0, 900.0], "cadence_rpm": [90, 95]}
+    )
+    so_far = figures_so_far(readings)
+    assert so_far["mean_power_watts"] is None
+    assert so_far["max_power_watts"] == 900
+    assert so_far["max_cadence_rpm"] == 95
+
+
+def test_the_heart_rate_line_shows_a_gap_and_the_riders_limits() -> None:
+    readings = pd.DataFrame({"elapsed_s": [1, 2, 3], "heart_rate_bpm": [100, None, 101]})
+    chart = heart_rate_line(readings, 173, {"low": 50, "high": 155.7}).to_dict()
+    assert len(chart["layer"]) == 5  # zones, two limits, the line, what the pointer meets
+    drawn = [row for rows in chart["datasets"].values() for row in rows]
+    assert {"elapsed_s": 2, "heart_rate_bpm": None} in drawn
+    assert "high 156" in [row.get("words") for row in drawn]
+
+
+@pytest.mark.parametrize("share", [None, 0.1, 0.75, 1.4])
+def test_the_gauge_shows_any_share(share: float | None) -> None:
+    rows = [row for each in gauge(share).to_dict()["datasets"].values() for row in each]
+    words = [row["words"] for row in rows if "words" in row]
+    assert words == ["–" if share is None else f"{share:.0%}"]

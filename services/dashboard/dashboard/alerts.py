@@ -1,0 +1,64 @@
+"""CORE: heart-rate alerts of a window, counted."""
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+LEVELS: Final = ("critical", "high", "low")
+WINDOWS_H: Final = {"24 h": 24, "7 days": 168, "30 days": 720}
+STATES: Final = {
+    "sent": "mailed",
+    "pending": "on its way",
+    "expired": "too old to mail",
+    "undeliverable": "no address to mail",
+    "failed": "mail failed",
+}
+
+
+def by_level(alerts: pd.DataFrame) -> pd.DataFrame:
+    """A row per level, the worst first: `level`, `alerts`."""
+    counts = alerts["level"].value_counts().reindex(list(LEVELS), fill_value=0)
+    return counts.rename_axis("level").reset_index(name="alerts")
+
+
+def by_hour(alerts: pd.DataFrame, time_zone: str) -> pd.DataFrame:
+    """A row per hour with alerts and level: `at`, `until` (ISO, wall clock), `level`, `alerts`.
+
+    Levels stand on one another, the worst first, from `below` to `top`.
+    """
+    local = alerts["measured_at"].dt.tz_convert(ZoneInfo(time_zone)).dt.tz_localize(None)
+    groups = alerts.groupby([local.dt.floor("h").rename("hour"), "level"])
+    counts = groups.size().reset_index(name="alerts")
+    counts["at"] = counts["hour"].dt.strftime("%Y-%m-%dT%H:%M:%S")
+    until = counts["hour"] + pd.Timedelta(hours=1)
+    counts["until"] = until.dt.strftime("%Y-%m-%dT%H:%M:%S")
+    counts = counts.sort_values(["hour", "level"])  # by the alphabet: critical, high, low
+    counts["top"] = counts.groupby("hour")["alerts"].cumsum()
+    counts["below"] = counts["top"] - counts["alerts"]
+    return counts[["at", "until", "level", "alerts", "below", "top"]]
+
+
+def latency_s(alerts: pd.DataFrame, share: float) -> float | None:
+    """The latency within which such a share of the mails was accepted, in seconds."""
+    latencies = alerts["latency_ms"].astype("float64").dropna()
+    return None if latencies.empty else float(latencies.quantile(share)) / 1000
+
+
+def table_of(alerts: pd.DataFrame, time_zone: str) -> pd.DataFrame:
+    """Alerts as staff read them, newest first, columns titled with units."""
+    local = alerts["measured_at"].dt.tz_convert(ZoneInfo(time_zone)).dt.tz_localize(None)
+    return pd.DataFrame(
+        {
+            "Measured": local,
+            "Level": alerts["level"],
+            "Rider": alerts["name"].where(alerts["name"] != "", "Unknown rider"),
+            "Heart rate (bpm)": alerts["heart_rate_bpm"],
+            "Limit (bpm)": alerts["limit_bpm"].round(0),
+            "State": alerts["state"].map(STATES).fillna(alerts["state"]),
+            "Latency (s)": (alerts["latency_ms"].astype("float64") / 1000).round(2),
+            "Tries": alerts["attempts"],
+            "Bike": alerts["bike_serial"],
+            "Ride": alerts["ride_id"],
+        }
+    )

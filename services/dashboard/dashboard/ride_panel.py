@@ -1,0 +1,147 @@
+"""SHELL: one ride closely, under way or over."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, figures
+from dashboard.formats import NOTHING, change, clock, number, plain
+from dashboard.layout import ink, tiles, wall_clock
+from dashboard.sources import queries
+
+CHANGE_OVER_S = 10
+TITLES = {
+    "power_watts": "Power (W)",
+    "cadence_rpm": "Cadence (rpm)",
+    "resistance": "Resistance (level)",
+}
+UNITS = {"heart_rate_bpm": "bpm", "power_watts": "W", "cadence_rpm": "rpm", "resistance": ""}
+WHAT_LEVELS_MEAN = {
+    "low": "below the limit of",
+    "high": "at or above the limit of",
+    "critical": "at or above the limit of",
+}
+
+
+def show_ride(ride: Any, place: str, *, live: bool) -> None:  # noqa: ANN401 - a row
+    """Everything about a ride; `place` keeps the charts of two pages apart."""
+    readings = figures.with_gaps(queries().readings(int(ride["ride_id"]), ride["started_at"]).rows)
+    card(ride, readings)
+    if live:
+        warn(ride)
+        live_tiles(ride, readings, place)
+    else:
+        total_tiles(ride, place)
+    if readings.empty:
+        st.info("No readings of this ride are stored.", icon=":material/hourglass_empty:")
+        return
+    heart(ride, readings, place, live=live)
+    for column, (measure, title) in zip(st.columns(3), TITLES.items(), strict=True):
+        chart = charts.measure_line(readings, measure, title)
+        column.altair_chart(chart, key=f"{place}-{measure}")
+    bests(ride, readings, live=live)
+
+
+def card(ride: Any, readings: pd.DataFrame) -> None:  # noqa: ANN401
+    """Who rides, and on what."""
+    known = pd.notna(ride["age"])
+    st.subheader(f":material/person: {rider_name(ride)}", anchor=False)
+    elapsed = None if readings.empty else readings["elapsed_s"].iloc[-1]
+    facts = (
+        str(ride["gender"]),
+        f"{ride['age']} years"
+        if known
+        else f"age not known, taken as {figures.POLICY.default_age}",
+        f"height {number(ride['height_cm'], 'cm')}",
+        f"weight {number(ride['weight_kg'], 'kg')}",
+        f"bike {ride['bike_serial']}",
+        f"since {wall_clock(ride['started_at']):%H:%M:%S, %-d %b}",
+        f"**{clock(elapsed)}** min ridden",
+    )
+    st.markdown(" · ".join(plain(fact) if "**" not in fact else fact for fact in facts))
+
+
+def rider_name(ride: Any) -> str:  # noqa: ANN401
+    """The rider's name as Markdown, or that it is not known."""
+    return plain(ride["name"]) if ride["name"] else "Unknown rider"
+
+
+def warn(ride: Any) -> None:  # noqa: ANN401
+    """A bar at the foot of the window while the rider is outside the limits; moves nothing."""
+    level = ride["level"]
+    if not level:
+        return
+    with st.container(key="danger"):
+        st.markdown(
+            f":material/emergency_heat: {rider_name(ride)}: heart rate {level}, "
+            f"{number(ride['heart_rate_bpm'], 'bpm')}, {WHAT_LEVELS_MEAN[level]} "
+            f"{number(ride[f'{level}_bpm'], 'bpm')}"
+        )
+
+
+def live_tiles(ride: Any, readings: pd.DataFrame, place: str) -> None:  # noqa: ANN401
+    """What is measured now, and how it changed."""
+    labels = {"heart_rate_bpm": "Heart rate", "power_watts": "Power", "cadence_rpm": "Cadence"}
+    entries = []
+    for measure, label in {**labels, "resistance": "Resistance"}.items():
+        unit = UNITS[measure]
+        before = figures.value_before(readings, measure, CHANGE_OVER_S)
+        moved = change(ride[measure], before, unit)
+        entries.append((label, number(ride[measure], unit), moved or NOTHING, "in 10 s"))
+    tiles(f"{place}-tiles", entries)
+
+
+def total_tiles(ride: Any, place: str) -> None:  # noqa: ANN401
+    """What a ride that is over adds up to."""
+    tiles(
+        f"{place}-tiles",
+        [
+            ("Duration (min:s)", clock(ride["duration_s"]), None, None),
+            ("Mean power", number(ride["mean_power_watts"], "W"), None, None),
+            ("Highest power", number(ride["max_power_watts"], "W"), None, None),
+            ("Energy", number(ride["energy_kj"], "kJ", 1), None, None),
+            ("Mean heart rate", number(ride["mean_heart_rate_bpm"], "bpm"), None, None),
+            ("Highest heart rate", number(ride["max_heart_rate_bpm"], "bpm"), None, None),
+        ],
+    )
+
+
+def heart(ride: Any, readings: pd.DataFrame, place: str, *, live: bool) -> None:  # noqa: ANN401
+    """The heart-rate line over its zones, the gauge, and the time in each zone."""
+    maximum = float(ride["maximum_bpm"])
+    limits = {level: float(ride[f"{level}_bpm"]) for level in figures.LEVELS}
+    wide, narrow = st.columns([3, 1])
+    line = charts.heart_rate_line(readings, maximum, limits, ink())
+    wide.altair_chart(line, key=f"{place}-heart-rate")
+    rate = ride["heart_rate_bpm"] if live else ride["mean_heart_rate_bpm"]
+    share = None if pd.isna(rate) else float(rate) / maximum
+    narrow.altair_chart(charts.gauge(share, ink()), key=f"{place}-gauge")
+    narrow.markdown("Time in zones (min:s)" if live else "Gauge: mean. Time in zones (min:s)")
+    zones = figures.zone_seconds(readings, maximum)
+    narrow.altair_chart(charts.zone_bars(zones, ink()), key=f"{place}-zones")
+
+
+def bests(ride: Any, readings: pd.DataFrame, *, live: bool) -> None:  # noqa: ANN401
+    """The rider's bests, with a badge where this ride is beating one."""
+    if pd.isna(ride["rider_id"]):
+        return
+    stored = queries().bests(int(ride["rider_id"])).rows
+    if live:
+        rows = figures.beside_bests(stored, figures.figures_so_far(readings))
+    else:
+        totals = {metric: ride[metric] for metric in figures.BEST_LABELS}
+        rows = figures.beside_bests(stored, totals)
+    st.markdown("**Personal bests** of rides before" if live else "**Personal bests**")
+    with st.container(horizontal=True, gap="small"):
+        for best in rows.itertuples():
+            with st.container(border=True, width=210, gap=None):
+                st.markdown(f"{best.label}  \n**{in_words(best.best, best.unit)}**")
+                st.markdown(f"this ride {in_words(best.now, best.unit)}")
+                if best.beaten:
+                    st.badge("New best", icon=":material/trophy:", color="green")
+
+
+def in_words(value: float | None, unit: str) -> str:
+    """A best with its unit; spans as minutes and seconds."""
+    return f"{clock(value)} min" if unit == "s" and pd.notna(value) else number(value, unit)

@@ -1,0 +1,249 @@
+"""SHELL: the rides of the last hours: headline figures, shares, power, the rides themselves."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts_of_many as charts
+from dashboard import recent
+from dashboard.formats import NOTHING, change_percent, csv_of, number, span
+from dashboard.layout import answered, chosen_ride, tiles, wall_clock
+from dashboard.queries import RECENT_RIDES_LIMIT
+from dashboard.ride_panel import show_ride
+from dashboard.sharing import Answer
+from dashboard.sources import queries
+
+SHOWN_RIDES = 1_000
+OFFERED = 500
+POWERS = {
+    "Mean": ("mean_watts", "Mean power (W)"),
+    "Total": ("total_kw", "Total power (kW)"),
+    "Cumulative": ("cumulative_kw", "Total power so far (kW)"),
+}
+# What each chart that can be clicked picks rides by.
+CLICKABLE = ("gender", "age_band", "hour_no", "minutes")
+
+
+@st.fragment(run_every=30.0)
+def recent_rides() -> None:
+    """The whole page; drawn anew twice a minute, and whenever something is chosen."""
+    window_h = choose_window()
+    answer = answered(lambda: queries().recent_rides(window_h))
+    if answer is None:
+        return
+    if answer.rows.empty:
+        st.info(
+            "No rides in this window. Choose a longer one, or wait for the next ride.",
+            icon=":material/bedtime:",
+        )
+        return
+    if len(answer.rows) == RECENT_RIDES_LIMIT:
+        st.warning(f"So many rides: these are the newest {RECENT_RIDES_LIMIT:,} of the window.")
+    filters = choose_filters(answer.rows)
+    rides = recent.filtered(answer.rows, filters)
+    picks = picked()
+    meant = recent.picked(rides, picks)
+    headline(meant, window_h, filters, bool(picks))
+    say_picks(picks)
+    last = pd.Timestamp(wall_clock(answer.read_at).replace(tzinfo=None))
+    first = last - pd.Timedelta(hours=window_h)
+    shares(rides, picks)
+    power(meant, window_h, first, last)
+    times(rides, picks, first, last)
+    table(meant)
+
+
+def choose_window() -> int:
+    """How many hours to look back."""
+    choice = st.segmented_control(
+        "Window", list(recent.WINDOWS_H), default="12 h", required=True, key="window"
+    )
+    return recent.WINDOWS_H[str(choice)]
+
+
+def choose_filters(rides: pd.DataFrame) -> recent.Filters:
+    """Which rides are meant; nothing chosen means all."""
+    columns = st.columns(4)
+    towns = rides["town"].value_counts().index[:OFFERED]
+    bikes = rides["bike_serial"].value_counts().index[:OFFERED]
+    genders = columns[0].multiselect("Gender", recent.GENDERS, placeholder="All", key="genders")
+    bands = columns[1].multiselect("Age", recent.AGE_BANDS, placeholder="All", key="bands")
+    town = columns[2].multiselect(
+        "Town", sorted(towns), placeholder="All", key="towns", accept_new_options=True
+    )
+    bike = columns[3].multiselect(
+        "Bike", sorted(bikes), placeholder="All", key="bikes", accept_new_options=True
+    )
+    return recent.Filters(tuple(genders), tuple(bands), tuple(town), tuple(bike))
+
+
+def picked() -> dict[str, tuple[object, ...]]:
+    """What was clicked in the charts: column → values."""
+    picks = {}
+    for field in CLICKABLE:
+        state: Any = st.session_state.get(chart_key(field), {})
+        points = state.get("selection", {}).get(charts.PICK, [])
+        values = tuple(point[field] for point in points if field in point)
+        if values:
+            picks[field] = values
+    return picks
+
+
+def chart_key(field: str) -> str:
+    """The key of a chart's state; a new one forgets what was clicked."""
+    return f"{field}-{st.session_state.get('forgotten', 0)}"
+
+
+def forget_picks() -> None:
+    """Show the rides of all charts again."""
+    st.session_state["forgotten"] = st.session_state.get("forgotten", 0) + 1
+
+
+def say_picks(picks: dict[str, tuple[object, ...]]) -> None:
+    """Say that a click in a chart narrows the others, and offer the way back."""
+    with st.container(horizontal=True, vertical_alignment="center", key="picks"):
+        if picks:
+            count = sum(map(len, picks.values()))
+            st.button("Show all again", icon=":material/filter_alt_off:", on_click=forget_picks)
+            st.markdown(
+                f"Narrowed by {count} clicked part{'s' if count > 1 else ''} of the charts."
+            )
+        else:
+            st.markdown("Click a bar to narrow everything else to it; shift-click adds another.")
+
+
+def headline(rides: pd.DataFrame, window_h: int, filters: recent.Filters, narrowed: bool) -> None:
+    """What the rides add up to, and the change from the window before."""
+    now = recent.headline(rides)
+    before: dict[str, Any] = {}
+    if not narrowed:
+        before = dict(queries().window_before(window_h, filters).rows.iloc[0])
+    since = f"vs {before_words(window_h)} before"
+
+    def tile(label: str, figure: str, shown: str) -> tuple[str, str, str | None, str | None]:
+        moved = change_percent(now[figure], before.get(figure))
+        return label, shown, moved, since if moved else None
+
+    tiles(
+        "headline",
+        [
+            tile("Rides", "rides", number(now["rides"])),
+            tile("Riders", "riders", number(now["riders"])),
+            tile("Time ridden", "duration_s", span(now["duration_s"])),
+            tile("Total power", "total_power_watts", number(now["total_power_watts"] / 1000, "kW")),
+            tile("Mean power", "mean_power_watts", number(now["mean_power_watts"], "W")),
+        ],
+    )
+
+
+def before_words(window_h: int) -> str:
+    """A window as it is called on its button."""
+    return next(name for name, hours in recent.WINDOWS_H.items() if hours == window_h)
+
+
+def shares(rides: pd.DataFrame, picks: dict[str, tuple[object, ...]]) -> None:
+    """Who rode: genders, ages."""
+    left, right = st.columns(2)
+    with left.container(border=True):
+        st.markdown("**Share by gender**")
+        rows = recent.gender_shares(recent.picked(rides, recent.others(picks, "gender")))
+        clickable(charts.gender_bars(rows, picks.get("gender", ())), "gender")
+    with right.container(border=True):
+        st.markdown("**Rides by age**")
+        rows = recent.by_age_band(recent.picked(rides, recent.others(picks, "age_band")))
+        clickable(charts.age_bars(rows, picks.get("age_band", ())), "age_band")
+
+
+def power(rides: pd.DataFrame, window_h: int, first: pd.Timestamp, last: pd.Timestamp) -> None:
+    """Power over time, at a resolution, as mean, total or running sum."""
+    with st.container(border=True):
+        offered = recent.resolutions_for(window_h)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.markdown("**Power over time**")
+            measure = st.segmented_control(
+                "Shown", list(POWERS), default="Mean", required=True, key="power-measure"
+            )
+            resolution = st.selectbox(
+                "Resolution",
+                offered,
+                index=len(offered) // 2,
+                key=f"resolution-{window_h}",
+                width=130,
+            )
+        column, title = POWERS[str(measure)]
+        rows = recent.power_over_time(rides, first, last, resolution)
+        st.altair_chart(charts.power_line(rows, column, title), key="power")
+
+
+def times(
+    rides: pd.DataFrame,
+    picks: dict[str, tuple[object, ...]],
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+) -> None:
+    """When rides began, and how long they were."""
+    left, right = st.columns(2)
+    with left.container(border=True):
+        st.markdown("**Rides per hour**")
+        rows = recent.by_hour(recent.picked(rides, recent.others(picks, "hour_no")), first, last)
+        clickable(charts.hour_bars(rows, picks.get("hour_no", ())), "hour_no")
+    with right.container(border=True):
+        st.markdown("**Duration**")
+        rows = recent.by_duration(recent.picked(rides, recent.others(picks, "minutes")))
+        clickable(charts.duration_bars(rows, picks.get("minutes", ())), "minutes")
+
+
+def clickable(chart: Any, field: str) -> None:  # noqa: ANN401 - any of Altair's charts
+    """A chart whose clicked parts narrow the others."""
+    st.altair_chart(chart, key=chart_key(field), on_select="rerun", selection_mode=charts.PICK)
+
+
+def table(rides: pd.DataFrame) -> None:
+    """The newest of the rides, all of them as CSV, and a clicked one closely."""
+    shown = recent.table_of(rides.head(SHOWN_RIDES))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Rides** ({min(len(rides), SHOWN_RIDES):,} of {len(rides):,}, newest first)")
+        st.download_button(
+            f"Download {len(rides):,} rides as CSV",
+            data=lambda: csv_of(recent.table_of(rides)),
+            file_name="rides.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    event: Any = st.dataframe(
+        shown,
+        hide_index=True,
+        placeholder=NOTHING,
+        key="rides",
+        height=min(36 * (len(shown) + 1) + 2, 420),
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
+            "Ride": st.column_config.NumberColumn(format="%d"),
+        },
+    )
+    rows = event["selection"]["rows"]
+    if rows and rows[0] < len(shown):
+        st.query_params["ride"] = str(shown["Ride"].iloc[rows[0]])
+    detail()
+
+
+def detail() -> None:
+    """The ride in the address."""
+    chosen = chosen_ride()
+    if chosen is None:
+        st.markdown("Choose a ride in the table to see it closely.")
+        return
+    answer: Answer = queries().ride(chosen)
+    if answer.rows.empty:
+        st.info("There is no such ride any more.", icon=":material/search:")
+    else:
+        with st.container(border=True, key="detail"):
+            show_ride(answer.rows.iloc[0], "recent", live=False)
+
+
+st.title("Recent rides", anchor=False)
+recent_rides()

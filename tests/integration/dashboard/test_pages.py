@@ -1,0 +1,229 @@
+"""Every page on a real PostgreSQL, in each of its states."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import dashboard
+from dashboard.sources import queries
+from deloton.migrate import migrate
+from demo.embedded_postgres import EmbeddedPostgres
+from demo.guardian import Guardian
+from tests.integration.dashboard.stored_rides import (
+    store_alert,
+    store_ended_rides,
+    store_live_ride,
+)
+
+SCRIPT = Path(dashboard.__file__).with_name("app.py")
+PAGES = ("live", "recent", "alerts", "all_time")
+
+
+@pytest.fixture
+def open_page(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., AppTest]]:
+    """Run a page's script: `open_page("recent", ride=3)`."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    st.cache_resource.clear()
+    yield run_page
+    queries().database.close()
+    st.cache_resource.clear()
+
+
+def run_page(name: str, ride: int | None = None) -> AppTest:
+    page = AppTest.from_file(str(SCRIPT), default_timeout=30)
+    page.switch_page(f"views/{name}.py")
+    if ride is not None:
+        page.query_params["ride"] = str(ride)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def tile(page: AppTest, label: str) -> str:
+    return next(str(each.value) for each in page.metric if each.label == label)
+
+
+def words(page: AppTest) -> str:
+    return "\n".join(str(each.value) for each in page.markdown)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("live", "No one is riding right now"),
+        ("recent", "No rides in this window"),
+        ("alerts", "No alerts in this window"),
+        ("all_time", "No one has ridden yet"),
+    ],
+)
+def test_an_empty_database_is_told_kindly(
+    open_page: Callable[..., AppTest], name: str, said: str
+) -> None:
+    assert said in open_page(name).info[0].value
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_single_ride_under_way_fills_every_page(
+    open_page: Callable[..., AppTest], database_url: str, name: str
+) -> None:
+    await store_live_ride(database_url, 120)
+    open_page(name)
+
+
+async def test_a_rider_in_danger_is_chosen_by_the_address_and_warned_about(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    page = open_page("live", await store_live_ride(database_url, 180))
+    assert "Ada Example" in page.subheader[0].value
+    assert "heart rate critical, 180 bpm, at or above the limit of 173 bpm" in words(page)
+    assert tile(page, "Riding now") == "1"
+    assert tile(page, "Power") == "150 W"
+    assert tile(page, "Outside limits") == "1"
+    page.run()
+    assert "Ada Example" in page.subheader[0].value
+
+
+async def test_a_heart_rate_that_was_not_measured_is_a_dash_and_no_danger(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    page = open_page("live", await store_live_ride(database_url, None))
+    assert tile(page, "Heart rate") == "–"
+    assert "outside" not in words(page).lower()
+
+
+async def test_a_rider_without_a_birthday_is_shown_with_the_age_that_is_taken(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    page = open_page("live", await store_live_ride(database_url, 120, born_on=None))
+    assert "age not known, taken as 40" in words(page).replace("\\", "")
+
+
+async def test_a_name_full_of_markup_is_shown_as_it_is(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    ride_id = await store_live_ride(database_url, 120, name="<b>Ada</b> **Example**")
+    page = open_page("live", ride_id)
+    assert r"\<b\>Ada\</b\> \*\*Example\*\*" in page.subheader[0].value
+
+
+@pytest.mark.parametrize("ride", ["nonsense", "99", "9" * 30])
+def test_an_address_with_a_ride_that_is_not_there_breaks_nothing(
+    open_page: Callable[..., AppTest], ride: str
+) -> None:
+    for name in ("live", "recent"):
+        open_page(name, ride)
+
+
+async def test_a_chosen_ride_that_is_over_is_said_to_be_over(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    ride_id = await store_live_ride(database_url, 120)
+    await sql(
+        database_url,
+        "UPDATE rides SET ended_at = now(), end_reason = 'silence', duration_s = 30",
+    )
+    page = open_page("live", ride_id)
+    assert "This ride is over" in page.info[0].value
+    assert tile(page, "Duration (min:s)") == "0:30"
+
+
+async def test_a_filter_narrows_the_rides_of_both_windows(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    await store_ended_rides(database_url, ["female"] * 3 + ["male"])
+    await store_ended_rides(database_url, ["female", "male"], hours_ago=14, first_rider=500)
+    page = open_page("recent")
+    assert tile(page, "Rides") == "4"
+    page.multiselect(key="genders").set_value(["female"]).run()
+    assert tile(page, "Rides") == "3"
+    assert page.metric[0].delta == "+200 %"
+    page.multiselect(key="bands").set_value(["under 25"]).run()
+    assert tile(page, "Rides") == "0"
+    assert not page.exception
+
+
+@pytest.mark.parametrize("window", ["1 h", "7 days"])
+@pytest.mark.parametrize("power", ["Total", "Cumulative"])
+async def test_every_window_and_power_is_drawn(
+    open_page: Callable[..., AppTest], database_url: str, window: str, power: str
+) -> None:
+    await store_ended_rides(database_url, ["female", "male"], hours_ago=0.5)
+    page = open_page("recent")
+    page.segmented_control(key="window").set_value(window).run()
+    page.segmented_control(key="power-measure").set_value(power).run()
+    assert not page.exception
+    assert tile(page, "Rides") == "2"
+
+
+async def test_a_ride_in_the_address_opens_in_detail(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    ride_id = await store_live_ride(database_url, 120)
+    assert "Ada Example" in open_page("recent", ride_id).subheader[0].value
+
+
+async def test_alerts_are_counted_with_how_long_they_took(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    ride_id = await store_live_ride(database_url, 180)
+    await store_alert(database_url, ride_id, "high")
+    await store_alert(database_url, ride_id, "critical", state="expired")
+    page = open_page("alerts")
+    assert tile(page, "Alerts") == "2"
+    assert tile(page, "Mailed") == "1"
+    assert tile(page, "Latency, median") == "0.64 s"
+    assert set(page.dataframe[0].value["State"]) == {"mailed", "too old to mail"}
+    assert tile(open_page("live"), "Alerts, last hour") == "2"
+
+
+async def test_all_time_adds_up_and_leaders_have_an_age(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    await store_ended_rides(database_url, ["female"] * 3)
+    page = open_page("all_time")
+    assert tile(page, "Rides") == "3"
+    assert tile(page, "Highest power") == "500 W"
+    assert len(page.dataframe) == 3
+    page.segmented_control(key="leaders-age").set_value("under 25").run()
+    assert words(page).count("No one of this age yet") == 3
+
+
+def test_a_database_that_never_answered_is_told_kindly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    st.cache_resource.clear()
+    for name in PAGES:
+        assert "does not answer yet" in run_page(name).warning[0].value
+    queries().database.close()
+    st.cache_resource.clear()
+
+
+def test_the_last_picture_stays_while_the_database_is_gone(
+    guardian: Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    st.cache_resource.clear()
+    with EmbeddedPostgres(guardian) as server:
+        url = server.create_database("gone")
+        migrate(url)
+        ride_id = asyncio.run(store_live_ride(url, 120))
+        monkeypatch.setenv("DATABASE_URL", url)
+        run_page("live", ride_id)
+    for answer_place in queries().answers._places.values():
+        answer_place.tried_at = None  # as if the answers had grown old
+    page = run_page("live", ride_id)
+    assert "The database has been away since" in page.warning[0].value
+    assert "Ada Example" in page.subheader[0].value
+    queries().database.close()
+    st.cache_resource.clear()
+
+
+async def sql(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
