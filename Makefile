@@ -12,19 +12,10 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-# Images: one a service, tagged alike. `make image SERVICE=api TAG=1.4.0`.
-TAG ?= dev
-IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
-REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-# Passed on to every build: `BUILD_ARGS="--build-arg PYTHON_IMAGE=…"` for a base of your own.
-BUILD_ARGS ?=
-COMPOSE := docker compose
-
 .PHONY: help setup demo test test-kafka bench lint types format lock clean
-.PHONY: image images up down logs test-compose policies prepare deploy deploy-all destroy
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Build .venv with everything in it, from the hash-locked requirements
 
@@ -70,6 +61,16 @@ format: $(STAMP) ## Format, and mend what can be mended
 lock: $(STAMP) ## Resolve all requirements anew, to current versions
 	tools/lock
 
+# Images: one a service, tagged alike. `make image SERVICE=api TAG=1.4.0`.
+TAG ?= dev
+IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# Passed on to every build: `BUILD_ARGS="--build-arg PYTHON_IMAGE=…"` for a base of your own.
+BUILD_ARGS ?=
+COMPOSE := docker compose
+
+.PHONY: image images up down logs test-compose policies prepare deploy deploy-all destroy
+
 image: ## Build the image of one service: SERVICE=api TAG=dev
 	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
 	DOCKER_BUILDKIT=1 docker build --file services/$(SERVICE)/Dockerfile \
@@ -109,6 +110,10 @@ prepare: $(STAMP) ## Make or update network, data and cluster alone
 
 destroy: $(STAMP) ## Remove an environment: ENVIRONMENT=staging YES_DESTROY=staging
 	@$(ECS) destroy --environment $(ENVIRONMENT) --yes-destroy "$(YES_DESTROY)"
+
+test-compose: $(STAMP) ## Walk through the whole system in containers, kill each service; STAND_INS=yes without registry
+	$(if $(STAND_INS),COMPOSE_FILE=docker-compose.yml:tests/compose/stand_ins.yaml) \
+		$(PY) -m pytest tests/compose/walk_through.py $(ARGS)
 
 clean: ## Remove .venv, caches and what the demo left
 	rm -rf .venv .demo .policies .mypy_cache .pytest_cache .ruff_cache .hypothesis
