@@ -35,7 +35,7 @@ SERVICES = ("ingestor", "hr-alerter", "api", "dashboard")
 
 def compose(*arguments: str) -> str:
     """What `docker compose` prints; where it fails, what it says."""
-    command = ["docker", "compose", *arguments]
+    command = ["docker", "compose", "--project-name", "deloton-walk", *arguments]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
     return done.stdout
@@ -86,7 +86,7 @@ def state(service: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module", autouse=True)
 def system() -> Iterator[None]:
-    """The whole system, from images built of what lies here; its data go with it."""
+    """The whole system, from images built of what lies here, with data of its own."""
     compose("up", "--build", "--detach", "--wait")
     yield
     compose("down", "--volumes", "--remove-orphans")
