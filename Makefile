@@ -12,16 +12,7 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-# Images: one a service, tagged alike. `make image SERVICE=api TAG=1.4.0`.
-TAG ?= dev
-IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
-REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-# Passed on to every build: `BUILD_ARGS="--build-arg PYTHON_IMAGE=…"` for a base of your own.
-BUILD_ARGS ?=
-COMPOSE := docker compose
-
 .PHONY: help setup demo report test test-kafka bench lint types format lock clean
-.PHONY: image images up down logs test-compose policies prepare deploy deploy-all destroy
 .PHONY: tableau-files tableau-publish tableau-extract
 
 help: ## Show this list
@@ -90,6 +81,16 @@ tableau-extract: $(STAMP) ## Write the analysts' star as deloton.hyper (ARGS=ano
 lock: $(STAMP) ## Resolve all requirements anew, to current versions
 	tools/lock
 
+# Images: one a service, tagged alike. `make image SERVICE=api TAG=1.4.0`.
+TAG ?= dev
+IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# Passed on to every build: `BUILD_ARGS="--build-arg PYTHON_IMAGE=…"` for a base of your own.
+BUILD_ARGS ?=
+COMPOSE := docker compose
+
+.PHONY: image images up down logs test-compose policies prepare deploy deploy-all destroy
+
 image: ## Build the image of one service: SERVICE=api TAG=dev
 	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
 	DOCKER_BUILDKIT=1 docker build --file services/$(SERVICE)/Dockerfile \
@@ -129,6 +130,10 @@ prepare: $(STAMP) ## Make or update network, data and cluster alone
 
 destroy: $(STAMP) ## Remove an environment: ENVIRONMENT=staging YES_DESTROY=staging
 	@$(ECS) destroy --environment $(ENVIRONMENT) --yes-destroy "$(YES_DESTROY)"
+
+test-compose: $(STAMP) ## Walk through the whole system in containers, kill each service; STAND_INS=yes without registry
+	$(if $(STAND_INS),COMPOSE_FILE=docker-compose.yml:tests/compose/stand_ins.yaml) \
+		$(PY) -m pytest tests/compose/walk_through.py $(ARGS)
 
 clean: ## Remove .venv, caches and what the demo left
 	rm -rf .venv .demo .policies .mypy_cache .pytest_cache .ruff_cache .hypothesis
