@@ -266,5 +266,5 @@ def test_lambda_fails_loudly_and_operations_are_told(aws: str, database_url: str
 async def sabotage(url: str) -> None:
     """Take away what the report is counted from."""
     connection = await asyncpg.connect(url)
-    await connection.execute("DROP TABLE heart_rate_alerts")
+    await connection.execute("DROP TABLE heart_rate_alerts CASCADE")
     await connection.close()
