@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from deloton import age_bands
+
 NOT_KNOWN: Final = "not known"
-# The last years of each band but the oldest; the daily report has the same bands.
-_BAND_ENDS: Final = {"under 25": 24, "25–34": 34, "35–44": 44, "45–54": 54, "55–64": 64}
-AGE_BANDS: Final = (*_BAND_ENDS, "65 and over", NOT_KNOWN)
+AGE_BANDS: Final = (*age_bands.AGE_BANDS, NOT_KNOWN)
 GENDERS: Final = ("female", "male", "other", "unknown")
 
 # Windows in hours, and the resolutions (pandas' words) that make readable lines of them.
@@ -53,8 +53,8 @@ def prepared(rides: pd.DataFrame, time_zone: str) -> pd.DataFrame:
     rides["started"] = at.dt.tz_convert(zone).dt.tz_localize(None).astype("datetime64[s]")
     rides["hour_no"] = rides["started"].astype("int64") // 3600
     ages = rides["age"].astype("float64")
-    edges = [float("-inf"), *_BAND_ENDS.values(), float("inf")]
-    bands = pd.cut(ages, edges, labels=list(AGE_BANDS[:-1]))
+    edges = [float("-inf"), *age_bands.BAND_STARTS, float("inf")]
+    bands = pd.cut(ages, edges, right=False, labels=list(age_bands.AGE_BANDS))
     rides["age_band"] = bands.cat.add_categories(NOT_KNOWN).fillna(NOT_KNOWN)
     rides["gender"] = pd.Categorical(rides["gender"], categories=list(GENDERS))
     numbers = [column for column in rides if column.endswith(("_s", "_bpm", "_watts", "_kj"))]

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from deloton.age_bands import BAND_STARTS, age_band_label
 from deloton.database import Connection
 from reporter.days import Period
 from reporter.summary import (
-    AGE_BANDS,
     CUT_SHORT_S,
     AlertCount,
     Counts,
@@ -15,7 +15,6 @@ from reporter.summary import (
     Leader,
     PartTotals,
     Totals,
-    age_band_label,
     compared_periods,
 )
 
@@ -177,7 +176,7 @@ async def _parts(connection: Connection, period: Period) -> dict[int, PartTotals
 async def _groups(connection: Connection, period: Period) -> dict[str, list[Group]]:
     """The rides by gender, age band (its number), town and source, the largest first."""
     rows = await connection.fetch(
-        _GROUPS, period.begins_at, period.ends_at, period.on, list(AGE_BANDS)
+        _GROUPS, period.begins_at, period.ends_at, period.on, list(BAND_STARTS)
     )
     groups: dict[str, list[Group]] = {"genders": [], "ages": [], "towns": [], "sources": []}
     for kind, *facts in rows:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
+from deloton.age_bands import AGE_BANDS
 from reporter.days import Edition, Period
 
 PERIODS_COMPARED = 7
@@ -17,8 +18,6 @@ PERIODS_COMPARED = 7
 # programme comes at 120 s. Who is gone by then did not ride: the bike, the line or the rider broke
 # off.
 CUT_SHORT_S = 120
-# The first year of each age band but the lowest.
-AGE_BANDS = (25, 35, 45, 55, 65)
 
 
 class Totals(Struct, frozen=True, kw_only=True):
@@ -220,15 +219,6 @@ def summarise(period: Period, counts: Counts) -> Summary:
     )
 
 
-def age_band_label(number: int) -> str:
-    """The name of an age band by its number from 0: `under 25`, `25–34`, `65 and over`."""
-    if number == 0:
-        return f"under {AGE_BANDS[0]}"
-    if number == len(AGE_BANDS):
-        return f"{AGE_BANDS[-1]} and over"
-    return f"{AGE_BANDS[number - 1]}–{AGE_BANDS[number] - 1}"
-
-
 def _every_part(period: Period, found: dict[int, PartTotals]) -> tuple[PartTotals, ...]:
     return tuple(
         found.get(number, PartTotals(part.label)) for number, part in enumerate(period.parts)
@@ -237,8 +227,7 @@ def _every_part(period: Period, found: dict[int, PartTotals]) -> tuple[PartTotal
 
 def _name_bands(ages: Sequence[Group]) -> tuple[Group, ...]:
     by_label = {group.label: group for group in ages}
-    bands = [age_band_label(number) for number in range(len(AGE_BANDS) + 1)]
-    return tuple(by_label[label] for label in [*bands, None] if label in by_label)
+    return tuple(by_label[label] for label in [*AGE_BANDS, None] if label in by_label)
 
 
 def _compare(name: str, own: Totals, past: Sequence[Totals]) -> Comparison:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from deloton.age_bands import AGE_BANDS
 from reporter.days import day_in, week_in
 from reporter.summary import (
     AlertCount,
@@ -13,7 +14,6 @@ from reporter.summary import (
     PartTotals,
     Summary,
     Totals,
-    age_band_label,
     compared_periods,
     summarise,
 )
@@ -52,7 +52,6 @@ def a_full_summary(
     *past, own = compared_periods(period)
     names = ["Ada Lovelace", "Grace O'Hopper-Brown", "Łukasz Żółć", "<b>Bobby</b> & Sons", None]
     leaders = [Leader(n, name, 3, 1200.0, 300.0 - n, 900.0) for n, name in enumerate(names)]
-    labels = [age_band_label(number) for number in range(6)]
     counts: dict[str, Any] = {
         "totals": [*(totals_of(one.on, before) for one in past), totals_of(own.on, rides)],
         "first_ride_at": datetime(2025, 1, 1, tzinfo=UTC),
@@ -61,7 +60,7 @@ def a_full_summary(
             for number, part in enumerate(period.parts)
         },
         "genders": [a_group("female", rides * 6 // 10), a_group("male", rides * 4 // 10)],
-        "ages": [a_group(label, rides // 7) for label in (*labels, None)],
+        "ages": [a_group(label, rides // 7) for label in (*AGE_BANDS, None)],
         "towns": [a_group(f"Town-upon-River {n}", rides // 10) for n in range(5)],
         "sources": [a_group(name, rides // 4) for name in ("direct", "google ads", None)],
         "leaders": leaders,

@@ -14,7 +14,6 @@ from reporter.summary import (
     PartTotals,
     Summary,
     Totals,
-    age_band_label,
     compared_periods,
     summarise,
 )
@@ -118,10 +117,6 @@ def test_age_bands_come_in_order_of_age_and_the_unknown_last() -> None:
     ages = tuple(Group(label, 1, 1, 0, 60.0) for label in labels)
     told = [group.label for group in a_summary(ages=ages).ages]
     assert told == ["under 25", "35–44", "65 and over", None]
-
-
-def test_age_bands_have_names() -> None:
-    assert [age_band_label(number) for number in (0, 1, 5)] == ["under 25", "25–34", "65 and over"]
 
 
 def test_alerts_that_reached_nobody_are_those_neither_sent_nor_on_their_way() -> None:
