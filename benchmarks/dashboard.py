@@ -1,12 +1,11 @@
 """How long a rerun of the pages' scripts takes with 1,000,000 rides, and what viewers cost.
 
-The rides are spread over 90 days, `--live` of them are under way with 300 readings each. A viewer is
-a run of the whole script, as Streamlit runs it; the database's work is counted in questions.
+The rides are spread over 90 days, `--live` of them are under way with 300 readings each. A viewer
+is a run of the whole script, as Streamlit runs it; the database's work is counted in questions.
 """
 
 import argparse
 import asyncio
-import logging
 import os
 import statistics
 import time
@@ -29,7 +28,6 @@ RIDERS = 60_000
 BIKES = 5_000
 RUNS = 10
 VIEWERS = 50
-_CONTEXT_LOGGER = "streamlit.runtime.scriptrunner_utils.script_run_context"
 
 _RIDERS = """
 INSERT INTO riders (rider_id, first_name, last_name, gender, born_on, town, seen_at)
@@ -137,8 +135,6 @@ def main() -> None:
     parser.add_argument("--rides", type=int, default=1_000_000)
     parser.add_argument("--live", type=int, default=200)
     options = parser.parse_args()
-    # Pages run here without a browser, and Streamlit would say so at every one of them.
-    logging.getLogger(_CONTEXT_LOGGER).setLevel(logging.ERROR)
     with Guardian() as guardian, EmbeddedPostgres(guardian) as postgres:
         url = postgres.create_database("dashboard")
         migrate(url)
