@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 PAGES = {"": "Live", "recent": "Recent rides", "alerts": "Alerts", "all_time": "All time"}
 SEEN_WITHIN_MS = 40_000
+SCROLLED = "element => { element.scrollTo(0, 150); return element.scrollTop === 150; }"
 
 pytestmark = pytest.mark.timeout(240)
 expect.set_options(timeout=SEEN_WITHIN_MS)
@@ -163,7 +164,8 @@ def test_a_chosen_rider_stays_while_figures_change_by_themselves(
     expect(page.locator(".st-key-danger")).to_contain_text("heart rate critical")
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     main = page.get_by_test_id("stMain")
-    main.evaluate("element => element.scrollTo(0, 150)")
+    # The page is still growing: it can be scrolled so far once it is long enough.
+    page.wait_for_function(SCROLLED, arg=main.element_handle())
     seen: set[str] = set()
     deadline = time.monotonic() + 90
     while len(seen) < 10:  # each second, on a machine with time to spare
