@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(150)
 
 @pytest.fixture(autouse=True)
 def hangups_are_heard() -> Iterator[None]:
-    """Whoever runs the tests may have them ignored, as `nohup` has, and the demo would do so too."""
+    """Whoever runs the tests may have them ignored, as `nohup` has; the demo would obey."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
