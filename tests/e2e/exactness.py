@@ -37,7 +37,7 @@ def assert_all_was_lawful_and_complete(scene: Scene) -> None:
 async def assert_rows_are_exact(scene: Scene) -> None:
     """Nothing lost, nothing doubled; messages have come at least once."""
     site = scene.site
-    records = await read_topic(site, site.raw_topic)
+    records = await read_topic(site.broker.bootstrap_servers, site.raw_topic)
     sent_again = repeats(records)
     feed = Feed([raw_message(record) for record in records if place(record) not in sent_again])
     expected, digested = feed.in_progress, await read_digested(site)

@@ -54,18 +54,19 @@ class Digested:
 
 async def read_digested(site: Site) -> Digested:
     """Everything that the ingestor has stored and sent by now."""
+    servers = site.broker.bootstrap_servers
     return Digested(
         site,
-        await read_rows(site),
-        await read_topic(site, site.heart_rates_topic),
-        await read_topic(site, site.ride_events_topic),
-        await read_topic(site, site.dead_letters_topic),
+        await read_rows(site.database_url),
+        await read_topic(servers, site.heart_rates_topic),
+        await read_topic(servers, site.ride_events_topic),
+        await read_topic(servers, site.dead_letters_topic),
     )
 
 
-async def read_rows(site: Site) -> Stored:
+async def read_rows(database_url: str) -> Stored:
     """Everything that the ingestor has stored, at one moment."""
-    database = await asyncpg.connect(site.database_url)
+    database = await asyncpg.connect(database_url)
     try:
         async with database.transaction(isolation="repeatable_read"):
             riders = await database.fetch("SELECT * FROM riders")
@@ -87,14 +88,14 @@ async def read_rows(site: Site) -> Stored:
     )
 
 
-async def read_topic(site: Site, topic: str) -> list[ConsumerRecord]:
+async def read_topic(bootstrap_servers: str, topic: str) -> list[ConsumerRecord]:
     """All records of a topic; those of a partition in their order.
 
     The embedded broker gives the last batch's first offset for the end of a partition: there may
     be some more records, so reading goes on until nothing comes.
     """
     partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(bootstrap_servers=site.broker.bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     await consumer.start()
     try:
         consumer.assign(partitions)

@@ -84,7 +84,7 @@ def test_after_a_kill_kafka_is_at_most_seconds_behind_the_database(scene: Scene)
         scene.take_worker(name).kill()
     scene.stop_fleet()
     committed, stored = scene.committed_offsets(), scene.offsets()
-    records = asyncio.run(read_topic(scene.site, scene.site.raw_topic))
+    records = asyncio.run(read_topic(scene.kafka.bootstrap_servers, scene.site.raw_topic))
     replays = [
         replayed_s(records, partition, committed[partition], stored[partition])
         for partition in stored

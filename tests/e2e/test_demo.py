@@ -6,24 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 import pytest
 
-from demo.ports import LOCALHOST, free_port, is_free
+from demo.ports import LOCALHOST
 from demo.processes import is_alive
-from demo.settings import PORTS
+from tests.e2e.started_demo import StartedDemo, free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 FLEET = ("--bikes=5", "--since=15m", "--back-to-back")
-FIGURES = re.compile(
-    r"riding now (\d+)  rides ended ([\d,]+)  readings ([\d,]+) \(.*\)"
-    r"  lag ([\d,]+) of ([\d,]+) lines"
-)
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -36,74 +30,9 @@ def hangups_are_heard() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-class Seen(NamedTuple):
-    """What one printed line says."""
-
-    riding: int
-    rides_ended: int
-    readings: int
-    lag_lines: int
-    lines: int
-
-
-class StartedDemo:
-    """A demo on ports of its own, its output in a file, and every process it has started."""
-
-    def __init__(self, folder: Path, ports: dict[str, str]) -> None:
-        self.ports = ports
-        self.folder = folder
-        self._output_file = folder / "output.txt"
-        with self._output_file.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "demo", *FLEET],
-                cwd=REPOSITORY,
-                env={**os.environ, **ports, "DEMO_DIRECTORY": str(folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.family: list[psutil.Process] = []
-
-    @property
-    def output(self) -> str:
-        return self._output_file.read_text()
-
-    def figures(self) -> list[Seen]:
-        """The figures of each line printed so far."""
-        found = FIGURES.findall(self.output)
-        return [Seen(*(int(number.replace(",", "")) for number in line)) for line in found]
-
-    def wait_for(self, done: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert self.process.poll() is None, self.output
-            assert time.monotonic() < deadline, self.output
-            time.sleep(0.1)
-        self.family = psutil.Process(self.process.pid).children(recursive=True)
-
-    def process_of(self, module: str) -> psutil.Process:
-        [process] = [one for one in self.family if ["-m", module] == one.cmdline()[1:3]]
-        return process
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(timeout=45)
-
-    def leftovers(self, within_s: float = 10) -> list[object]:
-        """What still runs, listens or lies about after some seconds; empty as soon as nothing."""
-        deadline = time.monotonic() + within_s
-        while True:
-            left: list[object] = [process for process in self.family if is_alive(process)]
-            left += [port for port in self.ports.values() if not is_free(int(port))]
-            if not left or time.monotonic() > deadline:
-                return left
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def ports() -> dict[str, str]:
-    return {port.variable: str(free_port()) for port in PORTS}
+    return free_ports()
 
 
 @pytest.fixture
@@ -111,7 +40,7 @@ def start(tmp_path: Path, ports: dict[str, str]) -> Iterator[Callable[[], Starte
     demos: list[StartedDemo] = []
 
     def start_one() -> StartedDemo:
-        demos.append(StartedDemo(tmp_path, ports))
+        demos.append(StartedDemo(tmp_path, ports, FLEET))
         return demos[-1]
 
     yield start_one

@@ -13,6 +13,6 @@ async def test_rides_end_after_30_s_without_a_line(feed: Feed, digested: Digeste
         return not await fetch(digested.site, "SELECT FROM rides WHERE ended_at IS NULL")
 
     await wait_until(nobody_rides)
-    rows = await read_rows(digested.site)
+    rows = await read_rows(digested.site.database_url)
     assert differences(feed.after_silence.rides, rows.rides) == []
     assert differences(feed.after_silence.readings, rows.readings) == []
