@@ -12,7 +12,7 @@ STAMP := .venv/.up-to-date
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-.PHONY: help setup demo report test test-kafka bench lint types format lock clean
+.PHONY: help setup demo report check test test-kafka bench lint types format lock audit clean
 .PHONY: tableau-files tableau-publish tableau-extract
 
 help: ## Show this list
@@ -31,6 +31,11 @@ demo: $(STAMP) ## Run everything here: database, broker, services, a simulated f
 report: export DATABASE_URL ?= postgresql://deloton:deloton@127.0.0.1:15432/deloton
 report: $(STAMP) ## Draw a day's report as PDF from the demo's database: make report DATE=2026-03-10
 	@$(PY) -m reporter --dry-run $(if $(DATE),--date $(DATE)) $(ARGS)
+
+check: ## All that CI runs: lint, types, test, test-kafka
+	@for target in lint types test test-kafka; do \
+		echo "==> make $$target"; $(MAKE) --no-print-directory $$target || exit; \
+	done
 
 # Two at a time: half of the time tests wait, for servers, silence and rebalances.
 test: $(STAMP) ## Run the whole test suite on embedded servers
@@ -61,6 +66,9 @@ lint: $(STAMP) ## Check style and formatting
 
 policies: ## Check the templates against checkov's rules; deploy/ecs/policies.yaml says which are waived
 	tools/check-policies
+
+audit: $(STAMP) ## Ask for known vulnerabilities of what the images hold (the advisory service must answer)
+	tools/audit
 
 types: $(STAMP) ## Check types
 	$(PY) -m mypy
@@ -136,5 +144,5 @@ test-compose: $(STAMP) ## Walk through the whole system in containers, kill each
 		$(PY) -m pytest tests/compose/walk_through.py $(ARGS)
 
 clean: ## Remove .venv, caches and what the demo left
-	rm -rf .venv .demo .policies .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .policies .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,6 +35,7 @@ from api.response_headers import AnswerHeaders
 from api.routes import alerts, figures, live, operations, riders, rides
 from api.settings import ApiSettings
 from deloton.ride_figures import rides_in_progress
+from deloton.web_headers import SecurityHeaders
 
 _ABOUT = """
 Riders, rides and readings of Deloton's connected bikes.
@@ -86,6 +87,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             Middleware(Measured),
             Middleware(CompressMiddleware),
             Middleware(AnswerHeaders),
+            Middleware(SecurityHeaders),
         ],
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,

@@ -1,4 +1,7 @@
-"""CORE: answers as CSV (RFC 4180): a column a field, nested fields joined by an underscore."""
+"""CORE: answers as CSV (RFC 4180): a column a field, nested fields joined by an underscore.
+
+A text that a spreadsheet would take for a formula gets an apostrophe before it.
+"""
 
 import csv
 import io
@@ -7,6 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
+
+from deloton.csv_cells import harmless
 
 MEDIA_TYPE = "text/csv"
 
@@ -50,7 +55,7 @@ def _flattened(row: BaseModel) -> Iterator[tuple[str, Any]]:
 def _text(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
-    return "" if value is None else value
+    return "" if value is None else harmless(value)
 
 
 def _line(cells: Iterable[object]) -> str:

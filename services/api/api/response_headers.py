@@ -58,7 +58,6 @@ class _Answer:
     def _add_headers(self, start: Message) -> None:
         headers = MutableHeaders(scope=start)
         headers.update(self._scope[_ADDED])
-        headers.setdefault("X-Content-Type-Options", "nosniff")
         if start["status"] >= 400:  # noqa: PLR2004
             headers["Cache-Control"] = "no-store"
         elif self._scope["path"].startswith("/v1/"):

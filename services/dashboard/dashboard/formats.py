@@ -5,10 +5,10 @@ from typing import Final
 
 import pandas as pd
 
+from deloton.csv_cells import harmless
+
 NOTHING: Final = "–"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>:$&])")
-# What a spreadsheet takes for a formula when a cell begins with it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def number(value: float | None, unit: str = "", decimals: int = 0) -> str:
@@ -71,10 +71,6 @@ def csv_of(rows: pd.DataFrame) -> bytes:
     safe = rows.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):
-            safe[column] = [_harmless(cell) for cell in safe[column]]
+            safe[column] = [harmless(cell) for cell in safe[column]]
     text: str = safe.to_csv(index=False)
     return text.encode("utf-8-sig")
-
-
-def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

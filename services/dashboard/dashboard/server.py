@@ -15,6 +15,7 @@ from streamlit.starlette import App
 from dashboard.access import BasicLogin, TrustedHeader
 from dashboard.settings import DashboardSettings
 from deloton.logs import configure_logging
+from deloton.web_headers import SecurityHeaders
 
 SCRIPT = Path(__file__).with_name("app.py")
 
@@ -36,7 +37,7 @@ def make_server(settings: DashboardSettings) -> App:
         SCRIPT,
         lifespan=lifespan,
         routes=[Route("/health", health), Route("/metrics", metrics)],
-        middleware=guards(settings),
+        middleware=[Middleware(SecurityHeaders), *guards(settings)],
     )
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from pydantic import BaseModel
 
 from api.answers import age_of, per_kg
 from api.credentials import (
@@ -154,3 +155,10 @@ def test_what_was_not_measured_is_an_empty_cell() -> None:
     )
     columns = columns_of(Reading, personal=False)
     assert lines([reading], columns) == "2026-03-02T09:15:00.922427Z,1.0,,38.0,30.0,8.9\r\n"
+
+
+def test_a_cell_of_a_csv_is_never_a_formula() -> None:
+    class Named(BaseModel):
+        name: str
+
+    assert lines([Named(name="=1+1")], ["name"]) == "'=1+1\r\n"
