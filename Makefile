@@ -67,8 +67,8 @@ lint: $(STAMP) ## Check style and formatting
 policies: ## Check the templates against checkov's rules; deploy/ecs/policies.yaml says which are waived
 	tools/check-policies
 
-audit: $(STAMP) ## Ask for known vulnerabilities of what the images hold (the advisory service must answer)
-	tools/audit
+audit: ## Ask for known vulnerabilities of what the images hold (the advisory service must answer)
+	PYTHON="$(PYTHON)" tools/audit
 
 types: $(STAMP) ## Check types
 	$(PY) -m mypy
