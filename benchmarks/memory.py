@@ -54,10 +54,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bikes", type=int, default=2_000)
     parser.add_argument("--lines", type=int, default=10_000_000)
+    parser.add_argument("--partitions", type=int, default=12)
     options = parser.parse_args()
-    with running_system() as system:
+    with running_system(options.partitions) as system:
         total = produce_backlog(system, options.bikes, options.lines)
-        print(f"{total:,} lines of {options.bikes:,} bikes, 12 partitions; {machine()}\n")
+        fleet = f"{total:,} lines of {options.bikes:,} bikes, {options.partitions} partitions"
+        print(f"{fleet}; {machine()}\n")
         print(table(watch_memory(system, total), total))
 
 
