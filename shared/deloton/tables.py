@@ -92,6 +92,11 @@ rides = Table(
     Column("total_power_watts", Double, comment="the sum of all readings' watts"),
     Column("energy_kj", Double, comment="a reading stands for one second"),
     Column("mean_resistance", Double),
+    Column(
+        "power_deviation_s",
+        Integer,
+        comment="longest run of seconds whose power is not what resistance and cadence give",
+    ),
     UniqueConstraint("bike_serial", "started_at"),
     CheckConstraint("end_reason IN ('next_ride', 'silence')", name="end_reason"),
     CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_with_reason"),

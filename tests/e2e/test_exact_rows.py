@@ -41,6 +41,7 @@ def test_the_feed_has_every_kind_of_fault(feed: Feed) -> None:
         ),
         "silence": sum(ride["end_reason"] == "silence" for ride in rides.values()),
         "next ride": sum(ride["end_reason"] == "next_ride" for ride in rides.values()),
+        "broken power sensor": sum(ride["power_deviation_s"] >= 30 for ride in rides.values()),
         "no key": sum(message.key is None for message in feed.messages),
     }
     assert [kind for kind, count in found.items() if not count] == []
