@@ -328,6 +328,22 @@ ingest_streams = Table(
     comment="Which ride each stream is on, to go on with it after a restart.",
 )
 
+refused_lines = Table(
+    "refused_lines",
+    metadata,
+    Column(
+        "refused_in",
+        _UTC,
+        primary_key=True,
+        comment="the quarter of an hour in which Kafka was given the line, by its beginning",
+    ),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, primary_key=True, comment="why, as the dead letter's header tells"),
+    Column("line_count", BigInteger, nullable=False),
+    comment="How many lines became dead letters; counted once each, when they were first met.",
+)
+
 erasures = Table(
     "erasures",
     metadata,

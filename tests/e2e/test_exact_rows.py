@@ -15,6 +15,8 @@ from tests.e2e.stored_rows import (
     differences,
     heart_rates_read,
     heart_rates_sent,
+    read_topic,
+    refusals_due,
 )
 
 pytestmark = pytest.mark.timeout(120)
@@ -74,6 +76,13 @@ def test_every_refused_message_is_a_dead_letter_as_it_was(feed: Feed, digested: 
     assert len(digested.dead_letters) == len(letters)
     due = dead_letters_due(feed, feed.in_progress, digested.site.raw_topic)
     assert differences(due, letters) == []
+
+
+async def test_every_refused_message_is_counted_once(feed: Feed, digested: Digested) -> None:
+    raw = await read_topic(digested.site, digested.site.raw_topic)
+    counted = digested.rows.refused_lines
+    assert counted.total() == len(feed.in_progress.refused)
+    assert counted == refusals_due(raw, digested.dead_letters)
 
 
 def test_ride_events_tell_the_start_and_the_end_of_each_ride(

@@ -118,7 +118,7 @@ class PartitionWorker:
         await self._insist_on_database(lambda: self._outlets.days.ensure(days))
         offsets, notes = (self.next_offset, next_offset), self._state.notes()
         await self._insist_on_database(
-            lambda: store.commit_batch(pool, claim, offsets, assembled, notes)
+            lambda: store.commit_batch(pool, claim, offsets, assembled, refused, notes)
         )
         self.next_offset = next_offset
 
