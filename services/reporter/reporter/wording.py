@@ -310,7 +310,11 @@ def _alerts(summary: Summary) -> str:
         return "No heart rate was out of its limits."
     unsent = sum(alert.not_sent for alert in summary.alerts)
     told = f"There {'was' if total == 1 else 'were'} {plural(total, 'heart-rate alert')}"
-    return f"{told}; {number(unsent)} of them could not be mailed." if unsent else f"{told}."
+    if not unsent:
+        return f"{told}."
+    if unsent < total:
+        return f"{told}; {number(unsent)} of them could not be mailed."
+    return f"{told}, which could not be mailed." if total == 1 else f"{told}, none of them mailed."
 
 
 def alerts_of(summary: Summary) -> int:

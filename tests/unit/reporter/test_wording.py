@@ -72,6 +72,10 @@ def test_a_full_day_is_told_in_a_few_sentences() -> None:
 def test_alerts_of_the_totals_and_of_the_table_agree() -> None:
     day = a_full_summary(alerts=[AlertCount("high", 1, 1, 0)])
     assert wording.sentences(day)[-1] == "There was 1 heart-rate alert."
+    unheard = a_full_summary(alerts=[AlertCount("high", 1, 0, 0)])
+    assert wording.sentences(unheard)[-1].endswith("1 heart-rate alert, which could not be mailed.")
+    expired = a_full_summary(alerts=[AlertCount("high", 9, 0, 0), AlertCount("low", 1, 0, 0)])
+    assert wording.sentences(expired)[-1] == "There were 10 heart-rate alerts, none of them mailed."
     calm = a_full_summary(alerts=[])
     assert wording.sentences(calm)[-1] == "No heart rate was out of its limits."
 
