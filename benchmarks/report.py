@@ -48,12 +48,20 @@ _RIDES = """
 INSERT INTO rides (
     rider_id, bike_serial, started_at, ended_at, end_reason, reading_count, duration_s,
     mean_heart_rate_bpm, heart_rate_count, mean_power_watts, max_power_watts,
-    total_power_watts, energy_kj
+    total_power_watts, energy_kj, power_deviation_s
 )
 SELECT n * 7919 % $2, 'SN' || n % $3, at, at + interval '400 s', 'silence', 400, 400,
-       120, 330, 60, 500, 24000, 24
+       120, 330, 60, 500, 24000, 24, CASE WHEN n % 1000 = 0 THEN 60 ELSE 0 END
 FROM generate_series(0, 8 * $1::bigint - 1) n
 CROSS JOIN LATERAL (SELECT timestamptz '2026-03-03 00:00Z' + n * interval '1 day' / $1 AS at) began
+"""
+
+# Some in each quarter of an hour of each partition, for three reasons.
+_REFUSED_LINES = """
+INSERT INTO refused_lines
+SELECT timestamptz '2026-03-03 00:00Z' + n * interval '15 minutes', 'deloton', partition, reason, 10
+FROM generate_series(0, 8 * 96 - 1) n, generate_series(0, 11) partition,
+     unnest(ARRAY['not_json', 'no_ride', 'unknown_line']) reason
 """
 
 
@@ -62,6 +70,7 @@ async def fill(connection: asyncpg.Connection, rides: int) -> None:
     await connection.execute(_BIKES, BIKES)
     await connection.execute(_RIDERS, RIDERS)
     await connection.execute(_RIDES, rides, RIDERS, BIKES)
+    await connection.execute(_REFUSED_LINES)
     await connection.execute("ANALYZE")
 
 

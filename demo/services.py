@@ -47,6 +47,8 @@ def make_services(settings: Settings) -> list[Service]:
         f"--faint-riders={settings.faint_riders}",
         # Nights are quiet: some bikes never rest, so that there is always something to see.
         "--round-the-clock=4",
+        # What the page of bikes and the report then tell of.
+        "--broken-power-sensors=2",
         "--live",
         *(("--back-to-back",) if settings.back_to_back else ()),
     )

@@ -92,6 +92,11 @@ rides = Table(
     Column("total_power_watts", Double, comment="the sum of all readings' watts"),
     Column("energy_kj", Double, comment="a reading stands for one second"),
     Column("mean_resistance", Double),
+    Column(
+        "power_deviation_s",
+        Integer,
+        comment="longest run of seconds whose power is not what resistance and cadence give",
+    ),
     UniqueConstraint("bike_serial", "started_at"),
     CheckConstraint("end_reason IN ('next_ride', 'silence')", name="end_reason"),
     CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_with_reason"),
@@ -321,6 +326,22 @@ ingest_streams = Table(
     Column("previous_counted_at", _UTC, comment="its last reading with a duration"),
     Column("previous_elapsed_s", Double, comment="that reading's duration"),
     comment="Which ride each stream is on, to go on with it after a restart.",
+)
+
+refused_lines = Table(
+    "refused_lines",
+    metadata,
+    Column(
+        "refused_in",
+        _UTC,
+        primary_key=True,
+        comment="the quarter of an hour in which Kafka was given the line, by its beginning",
+    ),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, primary_key=True, comment="why, as the dead letter's header tells"),
+    Column("line_count", BigInteger, nullable=False),
+    comment="How many lines became dead letters; counted once each, when they were first met.",
 )
 
 erasures = Table(

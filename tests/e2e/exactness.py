@@ -16,6 +16,7 @@ from tests.e2e.stored_rows import (
     heart_rates_sent,
     read_digested,
     read_topic,
+    refusals_due,
 )
 from tests.oracle.straightforward import RawMessage
 
@@ -55,6 +56,7 @@ async def assert_rows_are_exact(scene: Scene) -> None:
     first_letters = {where: letters[where] for where in letters.keys() - sent_again}
     due = dead_letters_due(feed, expected, site.raw_topic)
     assert differences(due, first_letters) == []
+    assert found.refused_lines == refusals_due(records, digested.dead_letters)
 
 
 def repeats(records: Sequence[ConsumerRecord]) -> set[tuple[int, int]]:

@@ -47,6 +47,7 @@ FAULTS = FaultRates(
     lost_system=0.15,
     odd_rider=0.3,
 )
+BROKEN_POWER_SENSORS = 3
 # One bike's messages bear no key; other bikes share its partition.
 KEYLESS_BIKE = b"SN0007"
 PRODUCED_AT_ONCE = 500
@@ -169,6 +170,7 @@ def damaged_feed(*, bikes: int, hours: float) -> Feed:
         bikes,
         until_at=START_AT + timedelta(hours=hours),
         faults=FAULTS,
+        broken_power_sensors=BROKEN_POWER_SENSORS,
         firmwares=("mendoza v9", "mendoza v10"),
     )
     next_offset: Counter[int] = Counter()

@@ -2,9 +2,10 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests.oracle.straightforward import Expected, Reading, RideKey, Row
 HeartRate = tuple[int, int, int | None, datetime, int | None]
 # topic, key, value
 DeadLetter = tuple[str, bytes | None, bytes | None]
+
+# partition, quarter of an hour, reason
+Refusal = tuple[int, datetime, str]
 
 # Sums of floats depend on the order of adding; everything else is stored as it was read.
 SUMMED = {
@@ -39,6 +43,7 @@ class Stored:
     rides: dict[RideKey, Row]
     readings: dict[RideKey, list[Reading]]
     ride_ids: dict[RideKey, int]
+    refused_lines: Counter[Refusal]
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ async def read_rows(database_url: str) -> Stored:
             bikes = await database.fetch("SELECT serial, firmware FROM bikes")
             rides = await database.fetch("SELECT * FROM rides")
             readings = await database.fetch("SELECT * FROM readings ORDER BY at")
+            refused_lines = await database.fetch("SELECT * FROM refused_lines")
     finally:
         await database.close()
     keys = {ride["ride_id"]: (ride["bike_serial"], ride["started_at"]) for ride in rides}
@@ -85,6 +91,12 @@ async def read_rows(database_url: str) -> Stored:
         rides={keys[ride["ride_id"]]: _without_keys(ride) for ride in rides},
         readings=by_ride,
         ride_ids={key: ride_id for ride_id, key in keys.items()},
+        refused_lines=Counter(
+            {
+                (row["partition"], row["refused_in"], row["reason"]): row["line_count"]
+                for row in refused_lines
+            }
+        ),
     )
 
 
@@ -161,6 +173,26 @@ def dead_letters_due(
         for message in feed.messages
         if (message.partition, message.offset) in expected.refused
     }
+
+
+def refusals_due(
+    records: Sequence[ConsumerRecord], dead_letters: Sequence[ConsumerRecord]
+) -> Counter[Refusal]:
+    """How many raw records of each quarter of an hour became dead letters, and why."""
+    reasons = {}
+    for letter in dead_letters:
+        headers = {name: value.decode() for name, value in letter.headers}
+        reasons[letter.partition, int(headers["offset"])] = headers["reason"]
+    return Counter(
+        (record.partition, _quarter_of(record), reasons[record.partition, record.offset])
+        for record in records
+        if (record.partition, record.offset) in reasons
+    )
+
+
+def _quarter_of(record: ConsumerRecord) -> datetime:
+    sent_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    return sent_at.replace(minute=sent_at.minute // 15 * 15, second=0, microsecond=0)
 
 
 def differences(expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> list[str]:

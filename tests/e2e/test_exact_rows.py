@@ -15,6 +15,8 @@ from tests.e2e.stored_rows import (
     differences,
     heart_rates_read,
     heart_rates_sent,
+    read_topic,
+    refusals_due,
 )
 
 pytestmark = pytest.mark.timeout(120)
@@ -41,6 +43,7 @@ def test_the_feed_has_every_kind_of_fault(feed: Feed) -> None:
         ),
         "silence": sum(ride["end_reason"] == "silence" for ride in rides.values()),
         "next ride": sum(ride["end_reason"] == "next_ride" for ride in rides.values()),
+        "broken power sensor": sum(ride["power_deviation_s"] >= 30 for ride in rides.values()),
         "no key": sum(message.key is None for message in feed.messages),
     }
     assert [kind for kind, count in found.items() if not count] == []
@@ -73,6 +76,13 @@ def test_every_refused_message_is_a_dead_letter_as_it_was(feed: Feed, digested: 
     assert len(digested.dead_letters) == len(letters)
     due = dead_letters_due(feed, feed.in_progress, digested.site.raw_topic)
     assert differences(due, letters) == []
+
+
+async def test_every_refused_message_is_counted_once(feed: Feed, digested: Digested) -> None:
+    raw = await read_topic(digested.site, digested.site.raw_topic)
+    counted = digested.rows.refused_lines
+    assert counted.total() == len(feed.in_progress.refused)
+    assert counted == refusals_due(raw, digested.dead_letters)
 
 
 def test_ride_events_tell_the_start_and_the_end_of_each_ride(

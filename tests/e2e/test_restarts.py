@@ -25,6 +25,8 @@ from tests.e2e.stored_rows import (
     heart_rates_read,
     heart_rates_sent,
     read_digested,
+    read_topic,
+    refusals_due,
 )
 from tests.oracle.straightforward import RideKey
 
@@ -111,5 +113,9 @@ async def what_differs(site: Site, feed: Feed) -> list[str]:
         *differences(
             dead_letters_due(feed, expected, site.raw_topic),
             dead_letters_sent(found.dead_letters),
+        ),
+        *differences(
+            refusals_due(await read_topic(site, site.raw_topic), found.dead_letters),
+            found.rows.refused_lines,
         ),
     ]

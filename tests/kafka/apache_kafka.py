@@ -276,6 +276,8 @@ class ApacheKafka:
             "inter.broker.listener.name": "CLIENT",
             "listener.security.protocol.map": f"CLIENT:{protocol},CONTROLLER:PLAINTEXT",
             "auto.create.topics.enable": "false",
+            # The fleets of the tests rode months ago: no record is too old to keep.
+            "log.retention.ms": "-1",
             "min.insync.replicas": str(min(2, copies)),
             "offsets.topic.replication.factor": str(copies),
             "offsets.topic.num.partitions": "4",

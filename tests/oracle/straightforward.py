@@ -249,7 +249,35 @@ def totals_of(readings: list[Reading]) -> Row:
         "total_power_watts": math.fsum(powers),
         "energy_kj": math.fsum(powers) / 1000,
         "mean_resistance": mean(resistances),
+        "power_deviation_s": longest_deviation_s(readings),
     }
+
+
+def longest_deviation_s(readings: list[Reading]) -> int:
+    """How many seconds in a row the power was more than 5 W beside what it should have been."""
+    seconds = {r.elapsed_s for r in readings if r.elapsed_s is not None and deviates(r)}
+    longest = so_far = 0
+    for second in sorted(seconds):
+        so_far = so_far + 1 if second - 1 in seconds else 1
+        longest = max(longest, so_far)
+    return longest
+
+
+def deviates(reading: Reading) -> bool:
+    """Of what was not measured, or lies beyond what bikes have shown, nothing is known."""
+    resistance, cadence, power = reading.resistance, reading.cadence_rpm, reading.power_watts
+    if resistance is None or cadence is None or power is None:
+        return False
+    if resistance > 170 or cadence > 219:
+        return False
+    u, v = resistance / 100, cadence / 100
+    expected = (
+        4.2159538 * v + 10.054831 * v**2 + 54.667494 * v**3 - 30.30654 * v**4
+        + u * (12.123681 * v + 123.47741 * v**2 - 363.07596 * v**3 + 171.52276 * v**4)
+        + u**2 * (-34.516007 * v + 116.70946 * v**2 + 269.42293 * v**3 - 155.4625 * v**4)
+        + u**3 * (22.886962 * v + 49.140188 * v**2 - 129.27113 * v**3 + 54.342042 * v**4)
+    )  # fmt: skip
+    return abs(power - max(expected, 0)) > 5
 
 
 def mean(values: list[int] | list[float]) -> float | None:

@@ -40,8 +40,8 @@ def ride(seconds: float, duration: float) -> str:
     return line(seconds, f"[INFO]: Ride - duration = {duration}; resistance = 30")
 
 
-def telemetry(seconds: float, heart_rate_bpm: int = 0) -> str:
-    return line(seconds, f"[INFO]: Telemetry - hrt = {heart_rate_bpm}; rpm = 38; power = 8.5")
+def telemetry(seconds: float, heart_rate_bpm: int = 0, watts: float = 8.5) -> str:
+    return line(seconds, f"[INFO]: Telemetry - hrt = {heart_rate_bpm}; rpm = 38; power = {watts}")
 
 
 def rows_of(*texts: str, waited: bool = True) -> Expected:
@@ -97,6 +97,16 @@ def test_a_ride_in_progress_has_no_totals_yet() -> None:
     rows = rows_of(system(0), ride(0.5, 1.0), telemetry(1.0), ride(1.5, 2.0), waited=False)
     assert len(rows.readings["SN0000", BEGAN_AT]) == 1
     assert set(rows.rides["SN0000", BEGAN_AT].values()) == {7001, None}
+
+
+def test_the_longest_run_of_seconds_with_a_wrong_power_is_counted() -> None:
+    # At resistance 30 and 38 rpm the formula gives 8.9 W.
+    watts = [13.8, 14.0, 3.8, 8.9, 14.0, 14.0]
+    lines = [system(0)]
+    for second, power in enumerate(watts, 1):
+        lines += [ride(second - 0.5, float(second)), telemetry(float(second), watts=power)]
+    assert rows_of(*lines).rides["SN0000", BEGAN_AT]["power_deviation_s"] == 2
+    assert rows_of(*lines[:3]).rides["SN0000", BEGAN_AT]["power_deviation_s"] == 0
 
 
 def test_a_rider_is_told_apart_into_columns() -> None:

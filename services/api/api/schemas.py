@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.parameters import AlertState, LeaderMetric, Period, RideStatus
 from deloton.events import EndReason, Gender
 from deloton.heart_rate import AlertLevel
+from deloton.power import DEVIATION_WATTS, FAULTY_AFTER_S
 
 _TIME = "2026-03-02T09:15:00.922427Z"
 _PERSONAL = "With the scope `personal` only."
@@ -67,6 +68,12 @@ class Ride(Answer):
     )
     mean_resistance: float | None = Field(
         description="The bike's own level, without a unit.", examples=[36.9]
+    )
+    power_deviation_s: int | None = Field(
+        description="The longest run of seconds in which the measured power was more than "
+        f"{DEVIATION_WATTS:.0f} W beside what resistance and cadence give. From "
+        f"{FAULTY_AFTER_S} s on the bike's power sensor is probably broken.",
+        examples=[0],
     )
 
 

@@ -55,6 +55,7 @@ def simulate_fleet(  # noqa: PLR0913, PLR0917 (one argument an option)
     round_the_clock: Annotated[int, typer.Option(help="As many bikes never rest.")] = 0,
     dangerous_riders: Annotated[int, typer.Option(help="Riders whose heart races.")] = 0,
     faint_riders: Annotated[int, typer.Option(help="Riders whose heart nearly stops.")] = 0,
+    broken_power_sensors: Annotated[int, typer.Option(help="Bikes that measure too much.")] = 0,
     faults: Annotated[Preset, typer.Option(help="A preset of faults.")] = Preset.NONE,
     fault: Annotated[list[str] | None, typer.Option(help=f"KIND=RATE. {FAULTS_HELP}")] = None,
     out: Annotated[str, typer.Option(help="Write to this file, - for stdout, not Kafka.")] = "",
@@ -76,6 +77,7 @@ def simulate_fleet(  # noqa: PLR0913, PLR0917 (one argument an option)
             round_the_clock=round_the_clock,
             dangerous_riders=dangerous_riders,
             faint_riders=faint_riders,
+            broken_power_sensors=broken_power_sensors,
             faults=with_single_faults(FAULT_PRESETS[faults], fault or []),
         )
         pace = Pace(epoch_us(now), above_zero("--speed", speed)) if live else AT_ONCE

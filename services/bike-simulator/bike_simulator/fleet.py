@@ -58,8 +58,9 @@ class FleetPlan:
     stream is endless. `back_to_back` bikes stand still only for the 2 s between the last
     reading of a ride and the [SYSTEM] line of the next; otherwise they follow a day's usage, but
     for the first `round_the_clock` bikes, which ride back to back all the same.
-    `dangerous_riders` and `faint_riders` say how many rides under way, at any time, have a
-    heart that races or nearly stops. ValueError for a plan that makes no sense.
+    The last `broken_power_sensors` bikes measure too much power. `dangerous_riders` and
+    `faint_riders` say how many rides under way, at any time, have a heart that races or nearly
+    stops. ValueError for a plan that makes no sense.
     """
 
     start_at: datetime
@@ -70,6 +71,7 @@ class FleetPlan:
     round_the_clock: int = 0
     dangerous_riders: int = 0
     faint_riders: int = 0
+    broken_power_sensors: int = 0
     riders: int | None = None
     faults: FaultRates = field(default_factory=FaultRates)
     firmwares: tuple[str, ...] = (log_lines.DEFAULT_FIRMWARE,)
@@ -88,6 +90,8 @@ class FleetPlan:
             raise ValueError("There cannot be fewer than no dangerous or faint riders.")
         if self.round_the_clock < 0:
             raise ValueError("There cannot be fewer than no bikes that ride round the clock.")
+        if self.broken_power_sensors < 0:
+            raise ValueError("There cannot be fewer than no broken power sensors.")
         if self.population < self.bikes:
             raise ValueError(f"{self.bikes} bikes need at least as many riders.")
         if not 1 <= len(self.firmwares) <= MOST_FIRMWARES:
@@ -96,6 +100,10 @@ class FleetPlan:
     def rides_back_to_back(self, bike: int) -> bool:
         """Whether a bike, counted from 0, rides without pause."""
         return self.back_to_back or bike < self.round_the_clock
+
+    def has_broken_power_sensor(self, bike: int) -> bool:
+        """Whether a bike, counted from 0, measures too much power."""
+        return bike >= self.bikes - self.broken_power_sensors
 
     @property
     def population(self) -> int:
@@ -195,6 +203,7 @@ class _Fleet:
             random_key=(plan.seed, bike, number),
             firmware=bike % len(plan.firmwares),
             condition=condition,
+            power_sensor_broken=plan.has_broken_power_sensor(bike),
         )
         whole = perform(order, plan.firmwares, plan.faults.odd_rider)
         messages = with_faults(whole, order, plan.faults, plan.firmwares)

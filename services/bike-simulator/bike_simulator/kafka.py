@@ -89,14 +89,19 @@ class KafkaOutlet:
             sent = await self._insist(send)
 
     async def _send_batch(self, partition: int, messages: list[Message], begin: int) -> int:
-        """Send as many as fit into a batch; returns the place of the first that did not."""
+        """Send as many as fit into a batch; returns the place of the first that did not.
+
+        A record bears the time of its line, as if a bike had sent it then; but, however fast the
+        fleet goes, no time to come.
+        """
         if self._producer is None:
             raise RuntimeError("The outlet is not open.")
         batch = self._producer.create_batch()
         append, now_ms = batch.append, round(time.time() * 1000)
         end = begin
         for message in messages[begin:] if begin else messages:
-            if append(key=message.key, value=message.value, timestamp=now_ms) is None:
+            sent_ms = min(message.at_us // 1000, now_ms)
+            if append(key=message.key, value=message.value, timestamp=sent_ms) is None:
                 break
             end += 1
         batch.close()

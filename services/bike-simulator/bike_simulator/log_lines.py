@@ -15,13 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from bike_simulator.hearts import HIGHEST_BPM
-from bike_simulator.riding import (
-    FASTEST_CADENCE_RPM,
-    HIGHEST_RESISTANCE,
-    LONGEST_RIDE_S,
-    Seconds,
-    power_watts,
-)
+from bike_simulator.riding import LONGEST_RIDE_S, Seconds, power_watts
+from deloton.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE
 
 BEGINNING_OF_MAIN: Final = "--------- beginning of main"
 BEGINNING_OF_RIDE: Final = "--------- beginning of a new ride"
@@ -78,7 +73,10 @@ def telemetry_heads(heart_rate_bpm: Seconds) -> Seconds:
 
 
 def telemetry_tails(resistance: Seconds, cadence_rpm: Seconds) -> Seconds:
-    """Tails of the `Telemetry` lines: cadence, and the power that follows from both."""
+    """Tails of the `Telemetry` lines: cadence, and the power that follows from both.
+
+    Of a broken power sensor, `resistance` is not the bike's but that which its power belongs to.
+    """
     return TELEMETRY_TAILS_FROM + resistance * CADENCES + cadence_rpm
 
 

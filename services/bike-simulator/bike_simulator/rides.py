@@ -12,7 +12,7 @@ from bike_simulator import log_lines
 from bike_simulator.faults import odd_payload
 from bike_simulator.hearts import Condition, heart_rates_bpm, with_episodes
 from bike_simulator.riders import Rider, user_payload
-from bike_simulator.riding import cadences_rpm, hands_on_bar, resistance_levels
+from bike_simulator.riding import cadences_rpm, hands_on_bar, misread, resistance_levels
 
 OPENING_LINES: Final = 4
 STEP_US: Final = 500_000
@@ -33,6 +33,7 @@ class RideOrder:
     random_key: tuple[int, ...]
     firmware: int = 0
     condition: Condition = "well"
+    power_sensor_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def perform(order: RideOrder, firmwares: Sequence[str], odd_rider: float = 0.0) 
     heads[OPENING_LINES::2] = log_lines.ride_heads(seconds)
     tails[OPENING_LINES::2] = log_lines.ride_tails(resistance)
     heads[OPENING_LINES + 1 :: 2] = log_lines.telemetry_heads(beats)
-    tails[OPENING_LINES + 1 :: 2] = log_lines.telemetry_tails(resistance, cadence)
+    measured = misread(resistance) if order.power_sensor_broken else resistance
+    tails[OPENING_LINES + 1 :: 2] = log_lines.telemetry_tails(measured, cadence)
     heads[OPENING_LINES:] += np.uint16(order.firmware * log_lines.HEADS_PER_FIRMWARE)
     tails[:OPENING_LINES] = range(OPENING_LINES)
 

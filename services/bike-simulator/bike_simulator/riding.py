@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from deloton.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE, fitted_power_watts
+
 Seconds = NDArray[np.int64]
 
 SHORTEST_RIDE_S: Final = 179
@@ -19,8 +21,6 @@ REST_CHANCE: Final = 0.12
 TRACK_CYCLIST_CHANCE: Final = 0.005
 
 STEADY_RESISTANCE: Final = 30
-HIGHEST_RESISTANCE: Final = 170
-FASTEST_CADENCE_RPM: Final = 219
 # The programme: (first second, last second, lowest level, highest level).
 SPRINTS: Final = ((121, 140, 154, 170), (321, 340, 154, 170))
 RECOVERIES: Final = ((141, 142, 90, 101), (341, 342, 90, 101))
@@ -29,16 +29,9 @@ LONGEST_START_WITHOUT_HANDS_S: Final = 86
 LONGEST_DROP_OUT_S: Final = 155
 LARGEST_SHARE_WITHOUT_HANDS: Final = 0.77
 
-# Power in watts as a polynomial: one row per power of resistance / 100, one column per power
-# (1 to 4) of cadence / 100; a fit of the company's own feed, good to 1.9 W.
-POWER_COEFFICIENTS: Final = np.array(
-    [
-        [4.2159538, 10.054831, 54.667494, -30.30654],
-        [12.123681, 123.47741, -363.07596, 171.52276],
-        [-34.516007, 116.70946, 269.42293, -155.4625],
-        [22.886962, 49.140188, -129.27113, 54.342042],
-    ]
-)
+# A broken power sensor measures as if the resistance were that much higher: pedalling steadily,
+# some 8 to 18 W too much.
+BROKEN_SENSOR_LEVELS: Final = 20
 _NOISE_KERNEL: Final = 0.8 ** np.arange(12) * 0.6  # keeps a deviation of 1
 
 
@@ -86,10 +79,13 @@ def cadences_rpm(rng: np.random.Generator, seconds: int, fitness: float) -> Seco
 
 def power_watts(resistance: Seconds, cadence_rpm: Seconds) -> NDArray[np.float64]:
     """Power: a pure function of resistance and cadence, never below 0, 0 when at rest."""
-    level = (resistance / 100.0)[..., None, None] ** np.arange(4)[:, None]
-    pace = (cadence_rpm / 100.0)[..., None, None] ** np.arange(1, 5)
-    watts: NDArray[np.float64] = (level * pace * POWER_COEFFICIENTS).sum(axis=(-2, -1))
+    watts: NDArray[np.float64] = fitted_power_watts(resistance, cadence_rpm)
     return np.maximum(watts, 0.0)
+
+
+def misread(resistance: Seconds) -> Seconds:
+    """The resistance that the power of a broken sensor belongs to; never above the highest."""
+    return np.minimum(resistance + BROKEN_SENSOR_LEVELS, HIGHEST_RESISTANCE)
 
 
 def hands_on_bar(rng: np.random.Generator, seconds: int) -> NDArray[np.bool_]:

@@ -26,6 +26,7 @@ _log = get_logger(__name__)
 
 WATCH_EVERY_S = 1.0
 MAINTAIN_EVERY_S = 3600.0
+LONGEST_ANSWER_S = 5.0
 POOL_SIZE = 10
 # A worker that was frozen in a transaction holds its partition's row: PostgreSQL lets it go, so
 # that the successor's claim need not wait until it wakes.
@@ -127,8 +128,20 @@ class IngestorApp(faust.App):
             for number, worker in list(self.workers.items()):
                 end_offset = cast(BatchingConsumer, self.consumer).end_offset(TP(topic, number))
                 await self._unless_lost(worker, worker.watch(end_offset))
+            self._note_whether_brokers_answer()
             self._refuse_to_wait_for_ever()
             await self.sleep(WATCH_EVERY_S)
+
+    def _note_whether_brokers_answer(self) -> None:
+        """Who has nothing to do and is not answered would not learn that there is something."""
+        consumer, topic = cast(BatchingConsumer, self.consumer), self.settings.raw_topic
+        idle = [number for number, worker in self.workers.items() if worker.is_idle]
+        answered = [consumer.answered_at(TP(topic, number)) for number in idle]
+        oldest = min((at for at in answered if at is not None), default=None)
+        if oldest is not None and time.time() - oldest > LONGEST_ANSWER_S:
+            self.health.failing("fetch")
+        elif oldest is not None:
+            self.health.working("fetch")
 
     async def _watch_topic(self) -> None:
         while not self.should_stop:

@@ -15,6 +15,7 @@ from aiokafka.structs import TopicPartition
 from deloton.kafka import client_options
 from deloton.log_lines import Refusal, parse_message
 from ingestor.partition_state import REPLAY_HEADER
+from ingestor.publisher import CUT_HEADER
 from ingestor.settings import IngestorSettings
 
 
@@ -36,7 +37,7 @@ async def replay_dead_letters(
             if reason not in (None, headers["reason"].decode()):
                 continue
             counts["read"] += 1
-            if isinstance(parse_message(letter.value), Refusal):
+            if CUT_HEADER in headers or isinstance(parse_message(letter.value), Refusal):
                 counts["unreadable"] += 1
                 continue
             counts["sent"] += 1

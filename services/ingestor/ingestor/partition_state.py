@@ -82,7 +82,7 @@ class PartitionState:
         streams = self.streams
         lines = parse_messages([record.value for record in records])
         for record, line in zip(records, lines, strict=True):
-            if record.headers and _is_replayed(record):
+            if record.headers and is_replayed(record):
                 replayed.append(record)
                 continue
             if type(line) is Refusal:
@@ -136,7 +136,8 @@ class PartitionState:
         return stream
 
 
-def _is_replayed(record: Record) -> bool:
+def is_replayed(record: Record) -> bool:
+    """Whether a person sent a dead letter again (`dead_letters.py`)."""
     return any(name == REPLAY_HEADER for name, _ in record.headers)
 
 

@@ -83,7 +83,7 @@ class PartitionWorker:
         `end_offset` is where the partition ends in Kafka, None where that is not known. Does
         nothing while a batch is under way. Raises `PartitionLost`.
         """
-        if self._busy.locked() or end_offset is None:
+        if not self.is_idle or end_offset is None:
             return
         async with self._busy:
             now = self._clock()
@@ -99,6 +99,11 @@ class PartitionWorker:
                 ended = self._state.end_silent_rides(heard_before)
                 if ended.settled:
                     await self._store(ended, [], self.next_offset)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no batch is under way."""
+        return not self._busy.locked()
 
     async def finish(self) -> None:
         """Wait for the batch under way."""
@@ -118,7 +123,7 @@ class PartitionWorker:
         await self._insist_on_database(lambda: self._outlets.days.ensure(days))
         offsets, notes = (self.next_offset, next_offset), self._state.notes()
         await self._insist_on_database(
-            lambda: store.commit_batch(pool, claim, offsets, assembled, notes)
+            lambda: store.commit_batch(pool, claim, offsets, assembled, refused, notes)
         )
         self.next_offset = next_offset
 

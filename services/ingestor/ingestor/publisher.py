@@ -18,6 +18,10 @@ from ingestor.settings import IngestorSettings
 
 Message = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
+# In bytes. Brokers take 1,048,588 a message, headers and all, unless they are told otherwise.
+LONGEST_LETTER = 1_000_000
+CUT_HEADER = "cut_from_bytes"
+
 _NO_HEADERS: list[tuple[str, bytes]] = []
 
 
@@ -119,8 +123,13 @@ def _ride_event(change: Started | Ended | Resumed) -> RideEvent:
 def _dead_letters(
     refused: Iterable[RefusedRecord], topic: str, partition: int
 ) -> Iterator[Message]:
-    """The original key and value, and headers that say where they lay and why they are here."""
+    """The original key and value, and headers that say where they lay and why they are here.
+
+    A message that no broker would take with these headers is cut, and says from how many bytes:
+    the whole one lies in the raw topic.
+    """
     for letter in refused:
+        key, value = letter.record.key, letter.record.value
         headers = [
             ("topic", topic.encode()),
             ("partition", str(partition).encode()),
@@ -129,4 +138,9 @@ def _dead_letters(
             ("detail", letter.refusal.detail.encode()),
             *(header for header in letter.record.headers if header[0] == REPLAY_HEADER),
         ]
-        yield letter.record.key, letter.record.value, headers
+        size = len(key or b"") + len(value or b"")
+        if size > LONGEST_LETTER:
+            headers.append((CUT_HEADER, str(size).encode()))
+            key = key and key[: LONGEST_LETTER // 2]
+            value = value and value[: LONGEST_LETTER // 2]
+        yield key, value, headers

@@ -3,8 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import Double, cast, func
+from sqlalchemy.dialects.postgresql import asyncpg as postgresql
+
 from deloton.assembly import Ride, Started
 from deloton.database import Connection
+from deloton.power import (
+    DEVIATION_WATTS,
+    FASTEST_CADENCE_RPM,
+    HIGHEST_RESISTANCE,
+    fitted_power_watts,
+)
+from deloton.tables import readings
 
 _STORE_RIDES = """
 INSERT INTO rides AS known (bike_serial, started_at, rider_id)
@@ -14,7 +24,23 @@ DO UPDATE SET rider_id = coalesce(known.rider_id, excluded.rider_id)
 RETURNING ride_id, bike_serial, started_at, ended_at
 """
 
-_END_RIDES = """
+
+def _deviates() -> str:
+    """The condition that a reading's power is measured and not what the other two give."""
+    resistance, cadence_rpm = readings.c.resistance, readings.c.cadence_rpm
+    fitted = fitted_power_watts(cast(resistance, Double), cast(cadence_rpm, Double))
+    condition = (
+        (resistance <= HIGHEST_RESISTANCE)
+        & (cadence_rpm <= FASTEST_CADENCE_RPM)
+        & (func.abs(readings.c.power_watts - func.greatest(fitted, 0.0)) > DEVIATION_WATTS)
+    )
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return str(condition.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+# A run of consecutive seconds: those whose number in the ride runs ahead of their number in the
+# list by the same. A second of which a half is missing says nothing, and breaks the run.
+_END_RIDES = f"""
 UPDATE rides SET
     ended_at = ended.at,
     end_reason = ended.reason,
@@ -29,7 +55,8 @@ UPDATE rides SET
     max_power_watts = total.max_power_watts,
     total_power_watts = total.total_power_watts,
     energy_kj = total.total_power_watts / 1000,
-    mean_resistance = total.mean_resistance
+    mean_resistance = total.mean_resistance,
+    power_deviation_s = deviation.longest_s
 FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[])
     AS ended (ride_id, at, reason, span_from, span_to)
 CROSS JOIN LATERAL (
@@ -43,21 +70,31 @@ CROSS JOIN LATERAL (
            avg(power_watts) AS mean_power_watts,
            max(power_watts) AS max_power_watts,
            coalesce(sum(power_watts), 0) AS total_power_watts,
-           avg(resistance) AS mean_resistance
+           avg(resistance) AS mean_resistance,
+           array_agg(elapsed_s) FILTER (WHERE {_deviates()}) AS deviating
     FROM readings
     WHERE readings.ride_id = ended.ride_id
     AND readings.at BETWEEN ended.span_from AND ended.span_to
 ) total
+CROSS JOIN LATERAL (
+    SELECT coalesce(max(run.seconds), 0) AS longest_s FROM (
+        SELECT count(*) AS seconds FROM (
+            SELECT elapsed_s - row_number() OVER (ORDER BY elapsed_s) AS ahead
+            FROM unnest(total.deviating) AS deviating (elapsed_s)
+        ) numbered GROUP BY ahead
+    ) run
+) deviation
 WHERE rides.ride_id = ended.ride_id
 RETURNING rides.ride_id
-"""
+"""  # noqa: S608 - numbers of ours and names of columns
 
 _RESUME_RIDES = """
 UPDATE rides SET
     ended_at = NULL, end_reason = NULL, reading_count = NULL, duration_s = NULL,
     mean_heart_rate_bpm = NULL, max_heart_rate_bpm = NULL, heart_rate_count = NULL,
     mean_cadence_rpm = NULL, max_cadence_rpm = NULL, mean_power_watts = NULL,
-    max_power_watts = NULL, total_power_watts = NULL, energy_kj = NULL, mean_resistance = NULL
+    max_power_watts = NULL, total_power_watts = NULL, energy_kj = NULL, mean_resistance = NULL,
+    power_deviation_s = NULL
 WHERE ride_id = ANY($1::bigint[])
 """
 

@@ -12,6 +12,8 @@ from deloton.assembly import Assembled, Reading, Ride, Started, Stream
 from deloton.database import Connection
 from ingestor.claims import Claim, hold_claim, move_offset
 from ingestor.copy_format import READING_COLUMNS, encode_readings
+from ingestor.partition_state import RefusedRecord
+from ingestor.refusals import count_refused
 from ingestor.riders import store_bikes, store_riders
 from ingestor.rides import begin_rides, settle_rides
 
@@ -49,21 +51,22 @@ async def commit_batch(
     claim: Claim,
     offsets: tuple[int, int],
     assembled: Assembled,
+    refused: Sequence[RefusedRecord],
     notes: bytes,
 ) -> None:
     """Store what was assembled and move the offset from `offsets[0]` to `offsets[1]`, or neither.
 
-    Rides must be stored before. Raises `PartitionLost`, having written nothing. Repeating a
-    commit whose answer was lost does nothing.
+    What was refused is counted. Rides must be stored before. Raises `PartitionLost`, having written
+    nothing. Repeating a commit whose answer was lost does nothing.
     """
     try:
-        await _commit(pool, claim, offsets, assembled, notes, merge=False)
+        await _commit(pool, claim, offsets, assembled, refused, notes, merge=False)
     except asyncpg.UniqueViolationError:
         # Some readings are there already, as when a topic is read again from its beginning.
-        await _commit(pool, claim, offsets, assembled, notes, merge=True)
+        await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
     except asyncpg.CheckViolationError:
         # Their day got a partition of its own just now: the second time they find there.
-        await _commit(pool, claim, offsets, assembled, notes, merge=True)
+        await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
 
 
 async def _commit(
@@ -71,6 +74,7 @@ async def _commit(
     claim: Claim,
     offsets: tuple[int, int],
     assembled: Assembled,
+    refused: Sequence[RefusedRecord],
     notes: bytes,
     *,
     merge: bool,
@@ -84,6 +88,8 @@ async def _commit(
             await _store_streams(connection, claim, assembled.moved.values())
         if assembled.settled:
             await settle_rides(connection, list(assembled.settled.values()))
+        if refused:
+            await count_refused(connection, claim, refused)
 
 
 async def _copy_readings(

@@ -250,6 +250,18 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             return None
         return end
 
+    def answered_at(self, tp: TP) -> float | None:
+        """When the brokers last answered about a partition, in seconds since 1970.
+
+        They do so several times a second, records or not. None where none has answered yet.
+        """
+        try:
+            consumer = cast(Any, self._thread)._ensure_consumer()  # noqa: SLF001
+            answered_ms: int | None = consumer.last_poll_timestamp(tp)
+        except (AssertionError, AttributeError, ConsumerNotStarted):
+            return None
+        return answered_ms / 1000 if answered_ms is not None else None
+
     async def look_for(self, topic: str) -> None:
         """Make sure that the topic is known where partitions are given out."""
         thread = cast(Any, self._thread)

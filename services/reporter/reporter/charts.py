@@ -29,6 +29,9 @@ FONT: Final = "Lato"
 # In CSS pixels: what fits on a page of A4 with its margins, whole and half.
 WHOLE_WIDTH: Final = 590
 HALF_WIDTH: Final = 240
+# So narrow that a phone's width shows it nearly as large as it is.
+PHONE_WIDTH: Final = 380
+FEWEST_LINES: Final = 4
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
@@ -50,7 +53,9 @@ _STYLE: Final[dict[str, Any]] = {
 
 def draw_all(summary: Summary) -> dict[str, str]:
     """Every chart of the report as SVG, by its name; a chart with nothing to show is left out."""
-    charts: dict[str, Chart] = {"past": rides_of_past(summary)}
+    charts: dict[str, Chart] = {}
+    if summary.past:
+        charts["past"] = rides_of_past(summary)
     if summary.totals.rides:
         charts["parts"] = rides_by_part(summary)
         charts["power"] = power_by_part(summary)
@@ -65,13 +70,13 @@ def svg_of(chart: Chart) -> str:
     return str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
 
 
-def png_of(chart: Chart, scale: float = 2.0) -> bytes:
+def png_of(chart: Chart, scale: float = 3.0) -> bytes:
     """The chart as a picture, for mail programs, which show no SVG."""
     spec = chart.configure(**_STYLE).to_dict()
     return bytes(vl_convert.vegalite_to_png(spec, scale=scale, allowed_base_urls=[]))
 
 
-def rides_by_part(summary: Summary) -> Chart:
+def rides_by_part(summary: Summary, width: int = WHOLE_WIDTH, height: int = 135) -> Chart:
     """Rides that started in each hour of the day or day of the week, the busiest in orange."""
     busiest = {id(part) for part in summary.busiest_parts}
     rows = [
@@ -82,8 +87,8 @@ def rides_by_part(summary: Summary) -> Chart:
     bars: Chart = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
-        .encode(x=_part_axis(summary), y=_count_axis("Rides"), color=colour)
-        .properties(width=WHOLE_WIDTH, height=140)
+        .encode(x=_part_axis(summary), y=_count_axis(summary), color=colour)
+        .properties(width=width, height=height)
     )
     return bars
 
@@ -103,7 +108,7 @@ def power_by_part(summary: Summary) -> Chart:
         color=BRAND, filled=True, size=28, opacity=1
     )
     return alt.layer(line.encode(x=x, y=y), dots.encode(x=x, y=y)).properties(
-        width=WHOLE_WIDTH, height=110
+        width=WHOLE_WIDTH, height=105
     )
 
 
@@ -127,7 +132,7 @@ def rides_of_past(summary: Summary) -> Chart:
         base.mark_line(color=SKY, strokeWidth=2.5),
         base.mark_point(filled=True, size=60, opacity=1).encode(color=own),
         base.mark_text(dy=-12).encode(text="text:N"),
-    ).properties(width=WHOLE_WIDTH, height=130)
+    ).properties(width=WHOLE_WIDTH, height=120)
 
 
 def shares(groups: tuple[Group, ...], colours: dict[str, str]) -> Chart:
@@ -145,11 +150,11 @@ def shares(groups: tuple[Group, ...], colours: dict[str, str]) -> Chart:
                 axis=alt.Axis(domain=False, ticks=False, labelPadding=6)),
         x=alt.X("share:Q", axis=None, scale=alt.Scale(domain=[0, largest * 1.2])),
     )  # fmt: skip
-    bars = base.mark_bar(height=13, cornerRadiusEnd=2).encode(
+    bars = base.mark_bar(height=12, cornerRadiusEnd=2).encode(
         color=alt.Color("colour:N", scale=None)
     )
     figures = base.mark_text(align="left", dx=4).encode(text="text:N")
-    return alt.layer(bars, figures).properties(width=HALF_WIDTH, height=22 * len(rows))
+    return alt.layer(bars, figures).properties(width=HALF_WIDTH, height=17 * len(rows))
 
 
 def _part_axis(summary: Summary) -> alt.X:
@@ -162,8 +167,15 @@ def _part_axis(summary: Summary) -> alt.X:
     return alt.X("n:O", axis=axis, scale=alt.Scale(domain=list(range(len(labels)))))
 
 
-def _count_axis(title: str) -> alt.Y:
-    return alt.Y("rides:Q", title=title, axis=alt.Axis(tickCount=4, format=",.0f", tickMinStep=1))
+def _count_axis(summary: Summary) -> alt.Y:
+    most = max(part.rides for part in summary.parts)
+    return alt.Y(
+        "rides:Q",
+        title="Rides",
+        axis=alt.Axis(tickCount=4, format=",.0f"),
+        # So high that no line falls between two whole numbers.
+        scale=alt.Scale(domain=[0, max(most, FEWEST_LINES)], nice=True),
+    )
 
 
 def _period_label(totals: Totals, edition: Edition) -> str:
@@ -174,4 +186,4 @@ def _period_label(totals: Totals, edition: Edition) -> str:
 
 def _headroom(periods: list[Totals]) -> float:
     """The axis's end: room for the figure above the highest point."""
-    return max(max(one.rides for one in periods) * 1.25, 4)
+    return max(max(one.rides for one in periods) * 1.25, FEWEST_LINES)

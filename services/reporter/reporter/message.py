@@ -50,7 +50,9 @@ def mail_page(summary: Summary, chart_source: str | None) -> str:
 
 def chart_of(summary: Summary) -> bytes | None:
     """The chart of the mail as PNG; None in a period without rides."""
-    return charts.png_of(charts.rides_by_part(summary)) if summary.totals.rides else None
+    if not summary.totals.rides:
+        return None
+    return charts.png_of(charts.rides_by_part(summary, charts.PHONE_WIDTH, height=130))
 
 
 def file_name(summary: Summary) -> str:
@@ -60,9 +62,9 @@ def file_name(summary: Summary) -> str:
 
 def _subject(summary: Summary) -> str:
     rides = wording.plural(summary.totals.rides, "ride")
-    compared = summary.figure("rides").change_from_usual
+    differs_by = summary.figure("rides").change_from_usual
     usual = wording.words(summary)["usual"]
-    told = f" ({wording.change(compared)} on the {usual})" if compared is not None else ""
+    told = f" ({wording.compared(differs_by, usual)})" if differs_by is not None else ""
     return f"Deloton, {wording.period_name(summary)}: {rides}{told}"
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from deloton.age_bands import BAND_STARTS, age_band_label
 from deloton.database import Connection
+from deloton.power import FAULTY_AFTER_S
 from reporter.days import Period
 from reporter.summary import (
     CUT_SHORT_S,
@@ -14,12 +15,14 @@ from reporter.summary import (
     Group,
     Leader,
     PartTotals,
+    RefusalCount,
     Totals,
     compared_periods,
 )
 
 LEADERS = 5
 TOWNS = 5
+SOURCES = 6
 
 # Means are of seconds, not of rides: a ride counts by its readings. Of rides from before
 # `heart_rate_count` was kept, all readings stand for those with a heart rate.
@@ -28,7 +31,7 @@ WITH periods AS (
     SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[])
         AS periods ("on", begins_at, ends_at)
 )
-SELECT periods."on", own.*, new.new_riders, alerts.alerts
+SELECT periods."on", own.*, new.new_riders, alerts.alerts, refused.dead_letters
 FROM periods
 CROSS JOIN LATERAL (
     SELECT count(*) AS rides,
@@ -49,7 +52,8 @@ CROSS JOIN LATERAL (
            count(*) FILTER (WHERE rider_id IS NULL) AS rides_without_rider,
            1 - sum(heart_rate_count)::float
                / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
-               AS without_contact_share
+               AS without_contact_share,
+           count(DISTINCT bike_serial) FILTER (WHERE power_deviation_s >= $5) AS faulty_bikes
     FROM rides WHERE started_at >= periods.begins_at AND started_at < periods.ends_at
 ) own
 CROSS JOIN LATERAL (
@@ -66,6 +70,10 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS alerts FROM heart_rate_alerts
     WHERE measured_at >= periods.begins_at AND measured_at < periods.ends_at
 ) alerts
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(line_count), 0)::bigint AS dead_letters FROM refused_lines
+    WHERE refused_in >= periods.begins_at AND refused_in < periods.ends_at
+) refused
 """
 
 _FIRST_RIDE = "SELECT started_at FROM rides ORDER BY started_at LIMIT 1"
@@ -132,13 +140,25 @@ GROUP BY level ORDER BY array_position(ARRAY['critical', 'high', 'low'], level)
 """
 
 
-async def count_period(
-    connection: Connection, period: Period, dead_letters: int | None = None
-) -> Counts:
+_FAULTY_BIKES = """
+SELECT DISTINCT bike_serial FROM rides
+WHERE started_at >= $1 AND started_at < $2 AND power_deviation_s >= $3
+ORDER BY bike_serial
+"""
+
+_REFUSALS = """
+SELECT reason, sum(line_count)::bigint AS lines
+FROM refused_lines WHERE refused_in >= $1 AND refused_in < $2
+GROUP BY reason ORDER BY lines DESC, reason
+"""
+
+
+async def count_period(connection: Connection, period: Period) -> Counts:
     """Count all that the report of a period tells, as of one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         span = (period.begins_at, period.ends_at)
         groups = await _groups(connection, period)
+        faulty = await connection.fetch(_FAULTY_BIKES, *span, FAULTY_AFTER_S)
         return Counts(
             totals=await count_totals(connection, compared_periods(period)),
             first_ride_at=await connection.fetchval(_FIRST_RIDE),
@@ -146,11 +166,12 @@ async def count_period(
             genders=groups["genders"],
             ages=_banded(groups["ages"]),
             towns=[group for group in groups["towns"] if group.label is not None][:TOWNS],
-            sources=groups["sources"],
+            sources=groups["sources"][:SOURCES],
             leaders=await _leaders(connection, "sum(rides.energy_kj)", period),
             sprinters=await _leaders(connection, "max(max_power_watts)", period),
             alerts=[AlertCount(**row) for row in await connection.fetch(_ALERTS, *span)],
-            dead_letters=dead_letters,
+            faulty_serials=[row["bike_serial"] for row in faulty],
+            refusals=[RefusalCount(**row) for row in await connection.fetch(_REFUSALS, *span)],
         )
 
 
@@ -162,6 +183,7 @@ async def count_totals(connection: Connection, periods: Sequence[Period]) -> lis
         [period.begins_at for period in periods],
         [period.ends_at for period in periods],
         float(CUT_SHORT_S),
+        FAULTY_AFTER_S,
     )
     return sorted((Totals(**row) for row in rows), key=lambda totals: totals.on)
 

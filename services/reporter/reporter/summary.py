@@ -24,6 +24,8 @@ class Totals(Struct, frozen=True, kw_only=True):
     """What all rides of one period come to; a ride that still goes on counts as a ride alone.
 
     `on` is its first day. `riders` are those we know; `new_riders` had never ridden before.
+    `faulty_bikes` have a power sensor that is probably broken. `dead_letters` are the lines that
+    could not be used, by when they came.
     """
 
     on: date
@@ -41,6 +43,8 @@ class Totals(Struct, frozen=True, kw_only=True):
     rides_cut_short: int = 0
     rides_without_rider: int = 0
     without_contact_share: float | None = None
+    faulty_bikes: int = 0
+    dead_letters: int = 0
 
     @property
     def returning_riders(self) -> int:
@@ -92,6 +96,13 @@ class AlertCount(Struct, frozen=True):
         return self.alerts - self.sent - self.pending
 
 
+class RefusalCount(Struct, frozen=True):
+    """Lines that could not be used for one reason, as `deloton.log_lines` names it."""
+
+    reason: str
+    lines: int
+
+
 class Comparison(Struct, frozen=True):
     """One figure beside its past: the period before, and `usual`, the mean of the seven before."""
 
@@ -115,7 +126,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     """All that the report tells of a day or a week, from `on` to `last_on`.
 
     `past` holds the seven periods before, oldest first, without those before the first ride
-    ever. `dead_letters` None: nobody counted them.
+    ever. `faulty_serials` names the bikes whose power sensor is probably broken.
     """
 
     edition: Edition
@@ -133,7 +144,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     leaders: tuple[Leader, ...] = ()
     sprinters: tuple[Leader, ...] = ()
     alerts: tuple[AlertCount, ...] = ()
-    dead_letters: int | None = None
+    faulty_serials: tuple[str, ...] = ()
+    refusals: tuple[RefusalCount, ...] = ()
 
     def figure(self, name: str) -> Comparison:
         """The figure of that name."""
@@ -163,7 +175,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     leaders: Sequence[Leader] = ()
     sprinters: Sequence[Leader] = ()
     alerts: Sequence[AlertCount] = ()
-    dead_letters: int | None = None
+    faulty_serials: Sequence[str] = ()
+    refusals: Sequence[RefusalCount] = ()
 
 
 # A sum in a period without rides is 0 and counts in the mean; a mean of no rides is unknown.
@@ -179,9 +192,12 @@ FIGURES: dict[str, Callable[[Totals], float | None]] = {
     "energy_kj": lambda day: day.energy_kj,
     "mean_heart_rate_bpm": lambda day: day.mean_heart_rate_bpm,
     "alerts": lambda day: day.alerts,
+    "open_rides": lambda day: day.open_rides,
     "rides_cut_short": lambda day: day.rides_cut_short,
     "rides_without_rider": lambda day: day.rides_without_rider,
     "without_contact_share": lambda day: day.without_contact_share,
+    "faulty_bikes": lambda day: day.faulty_bikes,
+    "dead_letters": lambda day: day.dead_letters,
 }
 
 
@@ -215,7 +231,8 @@ def summarise(period: Period, counts: Counts) -> Summary:
         leaders=tuple(counts.leaders),
         sprinters=tuple(counts.sprinters),
         alerts=tuple(counts.alerts),
-        dead_letters=counts.dead_letters,
+        faulty_serials=tuple(counts.faulty_serials),
+        refusals=tuple(counts.refusals),
     )
 
 

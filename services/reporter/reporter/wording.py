@@ -4,7 +4,7 @@ Every sentence is computed from the summary; what is not known is not told.
 """
 
 import calendar
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Final
 
@@ -26,6 +26,8 @@ THOUSAND: Final = 10_000
 FEWEST_COMPARED: Final = 2
 # In signs: a line of half a page, beside two figures.
 LONGEST_NAME: Final = 26
+# The same, beside three figures.
+LONGEST_LABEL: Final = 20
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 WEEKDAYS: Final = {day[:3]: day for day in calendar.day_name}
@@ -40,17 +42,49 @@ TILES: Final = {
     "energy_kj": "Energy",
     "mean_heart_rate_bpm": "Mean heart rate",
 }
+# Of how good quality the data are.
+QUALITY: Final = {
+    "open_rides": "Rides still going on when this was written",
+    "rides_cut_short": "Rides cut short, before the first sprint",
+    "rides_without_rider": "Rides whose rider is not known",
+    "without_contact_share": "Seconds without hands on the bar",
+    "faulty_bikes": "Bikes whose power sensor is probably broken",
+    "dead_letters": "Lines that could not be read",
+}
+NEW_AND_RETURNING: Final = {"new_riders": "New", "returning_riders": "Returning"}
+# By `deloton.log_lines.RefusalReason`: what the lines are.
+REFUSED: Final = {
+    "not_utf8": "no text",
+    "not_json": "cut off or garbled",
+    "no_log": "empty",
+    "unknown_line": "of an unknown kind",
+    "bad_stamp": "without a usable time",
+    "bad_number": "with an unusable number",
+    "bad_rider_data": "with unusable rider data",
+    "no_ride": "of no known ride",
+}
+# More than these are counted and not named.
+MOST_SERIALS: Final = 6
+# From here on a tenth of a mean count says nothing.
+LARGE_COUNT: Final = 100
 
 
 class Tile(Struct, frozen=True):
-    """A headline figure with its two changes; `direction` is `up`, `down`, `same` or `unknown`."""
+    """A headline figure, and how it differs from its past, in words."""
 
     title: str
     value: str
     before: str
-    before_direction: str
     usual: str
-    usual_direction: str
+
+
+class Row(Struct, frozen=True):
+    """A figure of a table, beside those of its past."""
+
+    title: str
+    value: str
+    before: str
+    usual: str
 
 
 def number(value: float | None) -> str:
@@ -60,7 +94,7 @@ def number(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A share in per cent: `17.3 %`."""
-    return NOT_KNOWN if value is None else f"{value:.1%}".replace("%", " %")
+    return NOT_KNOWN if value is None else _per_cent(f"{value:.1%}")
 
 
 def duration(seconds: float | None) -> str:
@@ -106,45 +140,58 @@ FORMATS: Final[dict[str, Callable[[float | None], str]]] = {
 }
 
 
-def figure(comparison: Comparison) -> str:
-    """A figure's value with its unit."""
-    return FORMATS.get(comparison.name, number)(comparison.value)
+def mean_count(value: float | None) -> str:
+    """A mean of whole numbers: `0.3`, `12`, `1,234`."""
+    if value is None or value >= LARGE_COUNT or value == round(value):
+        return number(value)
+    return f"{value:.1f}"
 
 
-def change(value: float | None) -> str:
+def change(value: float) -> str:
     """A relative change as people say it: `+12 %`, `−3 %`, `±0 %`, `12 times`."""
-    if value is None:
-        return NOT_KNOWN
     if value > LARGE_CHANGE:
         return f"{value + 1:,.0f} times"
     if abs(value) < SAME:
-        return "±0 %"
-    return f"{'+' if value > 0 else '−'}{abs(value) * 100:.0f} %"
+        return _per_cent("±0%")
+    return _per_cent(f"{'+' if value > 0 else '−'}{abs(value):.0%}")
 
 
-def direction(value: float | None) -> str:
-    """Which way a change goes."""
+def compared(value: float | None, against: str) -> str:
+    """A change with what it is measured by: `+12 % on the day before`."""
     if value is None:
-        return "unknown"
-    return "same" if abs(value) < SAME else "up" if value > 0 else "down"
+        return f"{against}: {NOT_KNOWN}"
+    return f"{change(value)} {'' if value > LARGE_CHANGE else 'on '}the {against}"
+
+
+def _per_cent(told: str) -> str:
+    """The sign stands apart from its number and on the same line."""
+    return told.replace("%", "\u00a0%")
 
 
 def tiles(summary: Summary) -> list[Tile]:
     """The headline's figures in reading order."""
-    return [tile(title, summary.figure(name)) for name, title in TILES.items()]
+    return [_tile(summary, name, title) for name, title in TILES.items()]
 
 
-def tile(title: str, comparison: Comparison) -> Tile:
-    """One figure of the headline."""
-    before, usual = comparison.change_from_before, comparison.change_from_usual
+def _tile(summary: Summary, name: str, title: str) -> Tile:
+    says, figure = words(summary), summary.figure(name)
     return Tile(
         title,
-        figure(comparison),
-        change(before),
-        direction(before),
-        change(usual),
-        direction(usual),
+        FORMATS.get(name, number)(figure.value),
+        compared(figure.change_from_before, says["before"]),
+        compared(figure.change_from_usual, says["usual"]),
     )
+
+
+def rows(summary: Summary, titles: Mapping[str, str]) -> list[Row]:
+    """The figures of a table, by their names, beside those of the past."""
+    return [_row(summary.figure(name), title) for name, title in titles.items()]
+
+
+def _row(figure: Comparison, title: str) -> Row:
+    told = FORMATS.get(figure.name, number)
+    mean = FORMATS.get(figure.name, mean_count)
+    return Row(title, told(figure.value), told(figure.before), mean(figure.usual))
 
 
 def period_name(summary: Summary) -> str:
@@ -173,8 +220,22 @@ def edition_title(summary: Summary) -> str:
 def words(summary: Summary) -> dict[str, str]:
     """The words in which the two editions differ."""
     if summary.edition is Edition.DAILY:
-        return {"period": "day", "before": "day before", "usual": "7-day mean", "part": "hour"}
-    return {"period": "week", "before": "week before", "usual": "7-week mean", "part": "day"}
+        return {
+            "period": "day",
+            "own": "this day",
+            "before": "day before",
+            "usual": "7-day mean",
+            "part": "hour",
+            "began": "hour in which they began",
+        }
+    return {
+        "period": "week",
+        "own": "this week",
+        "before": "week before",
+        "usual": "7-week mean",
+        "part": "day",
+        "began": "day on which they began",
+    }
 
 
 def sentences(summary: Summary) -> list[str]:
@@ -210,16 +271,16 @@ def _opening(summary: Summary) -> str:
 
 
 def _against_usual(summary: Summary) -> str:
-    compared = summary.figure("rides").change_from_usual
-    if compared is None:
+    differs_by = summary.figure("rides").change_from_usual
+    if differs_by is None:
         return ""
     mean = f"mean of the {words(summary)['period']}s before"
-    if abs(compared) < NOTABLE_CHANGE:
+    if abs(differs_by) < NOTABLE_CHANGE:
         return f": about as many rides as the {mean}"
-    if compared > LARGE_CHANGE:
-        return f": {change(compared)} the {mean}"
-    more = "more" if compared > 0 else "fewer"
-    return f": {abs(compared):.0%} {more} rides than the {mean}".replace("%", " %")
+    if differs_by > LARGE_CHANGE:
+        return f": {change(differs_by)} the {mean}"
+    more = "more" if differs_by > 0 else "fewer"
+    return _per_cent(f": {abs(differs_by):.0%} {more} rides than the {mean}")
 
 
 def _busiest(summary: Summary) -> str | None:
@@ -249,7 +310,11 @@ def _alerts(summary: Summary) -> str:
         return "No heart rate was out of its limits."
     unsent = sum(alert.not_sent for alert in summary.alerts)
     told = f"There {'was' if total == 1 else 'were'} {plural(total, 'heart-rate alert')}"
-    return f"{told}; {number(unsent)} of them could not be mailed." if unsent else f"{told}."
+    if not unsent:
+        return f"{told}."
+    if unsent < total:
+        return f"{told}; {number(unsent)} of them could not be mailed."
+    return f"{told}, which could not be mailed." if total == 1 else f"{told}, none of them mailed."
 
 
 def alerts_of(summary: Summary) -> int:
@@ -267,9 +332,9 @@ def name_of(leader: Leader) -> str:
     return leader.name or f"Rider {leader.rider_id}"
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     """A name that fits on one line of the report's columns."""
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1].rstrip()}…"
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
 def label_of(group: Group) -> str:
@@ -287,19 +352,22 @@ def shares_listed(groups: Iterable[Group], summary: Summary) -> str:
     return ", ".join(f"{label_of(one)} {share_of_rides(one, summary)}" for one in groups)
 
 
-def quality(summary: Summary) -> list[tuple[str, str]]:
-    """Of how good quality the data are: each fact with its value."""
-    totals = summary.totals
-    return [
-        ("Rides still going on when this was written", number(totals.open_rides)),
-        ("Rides cut short, before the first sprint", number(totals.rides_cut_short)),
-        ("Rides whose rider is not known", number(totals.rides_without_rider)),
-        ("Seconds without hands on the bar", share(totals.without_contact_share)),
-        (
-            "Lines that could not be read",
-            "not counted" if summary.dead_letters is None else number(summary.dead_letters),
-        ),
-    ]
+def serials_named(summary: Summary) -> str | None:
+    """Which bikes have a power sensor that is probably broken, where they are few."""
+    if not 0 < len(summary.faulty_serials) <= MOST_SERIALS:
+        return None
+    named = ", ".join(map(shortened, summary.faulty_serials))
+    return f"Power sensors that are probably broken: {named}."
+
+
+def refusals_told(summary: Summary) -> str | None:
+    """Why lines could not be read, the commonest reason first."""
+    if not summary.refusals:
+        return None
+    told = (
+        f"{number(one.lines)} {REFUSED.get(one.reason, one.reason)}" for one in summary.refusals
+    )
+    return f"Lines that could not be read: {', '.join(told)}."
 
 
 def alert_facts(alert: AlertCount) -> tuple[str, str, str, str, str]:

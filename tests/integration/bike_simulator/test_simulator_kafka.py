@@ -66,17 +66,19 @@ async def test_a_fleet_arrives_whole_in_order_and_in_the_right_partitions(
     assert arrived == by_key(list(simulate(PLAN)))
 
 
-async def test_records_bear_the_time_they_were_sent(
+async def test_records_bear_the_time_of_their_lines_but_none_to_come(
     broker: EmbeddedBroker, make_topic: Callable[..., Awaitable[str]]
 ) -> None:
     topic = await make_topic("deloton", partitions=PARTITIONS)
     before_ms = datetime.now(UTC).timestamp() * 1000 - 1
+    past_us, to_come_us = 1_772_442_000_123_456, 32_503_680_000_000_000
     outlet = KafkaOutlet(Settings(bootstrap_servers=broker.bootstrap_servers, raw_topic=topic))
     await outlet.open()
-    await outlet.deliver([Message(b"SN0000", b"{}", 0)])
+    await outlet.deliver([Message(b"SN0000", b"{}", at_us) for at_us in (past_us, to_come_us)])
     await outlet.close()
-    (record,) = await read_all(broker.bootstrap_servers, topic)
-    assert before_ms <= record.timestamp <= datetime.now(UTC).timestamp() * 1000
+    past, present = await read_all(broker.bootstrap_servers, topic)
+    assert past.timestamp == 1_772_442_000_123
+    assert before_ms <= present.timestamp <= datetime.now(UTC).timestamp() * 1000
 
 
 async def test_a_missing_topic_is_waited_for_and_then_named(broker: EmbeddedBroker) -> None:

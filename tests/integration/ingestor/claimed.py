@@ -9,7 +9,7 @@ from deloton.assembly import Assembled
 from deloton.log_lines import LogLine
 from deloton.testing import BIKE, FakeRecord, records_of
 from ingestor import claims, store
-from ingestor.partition_state import Batch
+from ingestor.partition_state import Batch, RefusedRecord
 
 TOPIC = "deloton"
 
@@ -38,7 +38,7 @@ class ClaimedPartition:
     async def take(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
         """Store the next lines as one batch."""
         batch = self.assemble(lines, key)
-        await self.store(batch.assembled, batch.next_offset)
+        await self.store(batch)
         return batch
 
     async def take_to_the_end(self, lines: Sequence[LogLine]) -> None:
@@ -47,17 +47,19 @@ class ClaimedPartition:
         ended = self.state.end_silent_rides(heard_before=1.0)
         await self.commit(ended, self.next_offset)
 
-    async def store(self, assembled: Assembled, next_offset: int) -> None:
+    async def store(self, batch: Batch) -> None:
         """Both transactions of a batch."""
-        if assembled.started:
-            await store.store_rides(self.pool, self.claim, assembled.started)
-        await self.commit(assembled, next_offset)
+        if batch.assembled.started:
+            await store.store_rides(self.pool, self.claim, batch.assembled.started)
+        await self.commit(batch.assembled, batch.next_offset, batch.refused)
 
-    async def commit(self, assembled: Assembled, next_offset: int) -> None:
+    async def commit(
+        self, assembled: Assembled, next_offset: int, refused: Sequence[RefusedRecord] = ()
+    ) -> None:
         """The second transaction alone."""
         offsets = self.next_offset, next_offset
         notes = self.state.notes()
-        await store.commit_batch(self.pool, self.claim, offsets, assembled, notes)
+        await store.commit_batch(self.pool, self.claim, offsets, assembled, refused, notes)
         self.next_offset = next_offset
 
 
@@ -74,6 +76,7 @@ async def everything(pool: asyncpg.Pool) -> dict[str, list[dict[str, Any]]]:
         "rides": "SELECT * FROM rides ORDER BY ride_id",
         "readings": "SELECT * FROM readings ORDER BY ride_id, at",
         "streams": "SELECT * FROM ingest_streams ORDER BY stream_key",
+        "refused": "SELECT * FROM refused_lines ORDER BY refused_in, partition, reason",
         "offsets": "SELECT topic, partition, next_offset, notes FROM ingest_offsets",
     }
     return {name: await rows(pool, query) for name, query in queries.items()}

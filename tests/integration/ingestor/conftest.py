@@ -17,7 +17,7 @@ BEGIN
         AND inhrelid <> 'readings_default'::regclass
     LOOP EXECUTE format('DROP TABLE %s', day); END LOOP;
 END $$;
-TRUNCATE riders, bikes, rides, readings, ingest_offsets, ingest_streams, erasures
+TRUNCATE riders, bikes, rides, readings, ingest_offsets, ingest_streams, refused_lines, erasures
 RESTART IDENTITY CASCADE
 """
 

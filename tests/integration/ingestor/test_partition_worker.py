@@ -22,7 +22,7 @@ from deloton.testing import (
     records_of,
 )
 from ingestor.claims import claim_partition
-from ingestor.partition_state import RefusedRecord
+from ingestor.partition_state import REPLAY_HEADER, RefusedRecord
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
 from ingestor.reading_days import ReadingDays
@@ -97,6 +97,18 @@ async def test_refused_lines_are_published_and_the_rest_goes_on(pool: asyncpg.Po
         RefusalReason.NOT_JSON,
     ]
     assert await pool.fetchval("SELECT count(*) FROM readings") == 2
+    assert await pool.fetchval("SELECT sum(line_count) FROM refused_lines") == 2
+
+
+async def test_a_dead_letter_sent_again_and_still_refused_was_counted_before(
+    pool: asyncpg.Pool,
+) -> None:
+    publisher = RecordingPublisher()
+    worker = await a_worker(pool, publisher=publisher)
+    again = a_record(b"\xff", offset=1, headers=[(REPLAY_HEADER, b"0/0")])
+    await worker.process([a_record(b"\xff"), again])
+    assert len(publisher.refused) == 2
+    assert await pool.fetchval("SELECT sum(line_count) FROM refused_lines") == 1
 
 
 async def test_a_broker_that_is_away_is_waited_for_and_nothing_is_lost(pool: asyncpg.Pool) -> None:

@@ -12,7 +12,7 @@ from deloton.log_lines import Refusal, RefusalReason
 from deloton.testing import BIKE, a_reading, a_record, a_ride, at
 from demo.embedded_broker import EmbeddedBroker
 from ingestor.partition_state import REPLAY_HEADER, RefusedRecord
-from ingestor.publisher import Publisher
+from ingestor.publisher import CUT_HEADER, LONGEST_LETTER, Publisher
 from ingestor.settings import IngestorSettings
 from tests.conftest import unique
 from tests.integration.ingestor.topics_read import read_topic, settings_for
@@ -117,6 +117,34 @@ async def test_large_batches_are_split_and_stay_in_order(
         b"5",
     ]
     assert [letter.value for letter in found] == [letter.record.value for letter in letters]
+
+
+LIMIT = 1_048_588
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kept"),
+    [
+        (b"SN1", b"x" * (LIMIT - 100), (3, LONGEST_LETTER // 2)),
+        (b"k" * (LIMIT - 100), b"x", (LONGEST_LETTER // 2, 1)),
+        (None, b"x" * 3 * LIMIT, (None, LONGEST_LETTER // 2)),
+        (b"k" * LIMIT, None, (LONGEST_LETTER // 2, None)),
+    ],
+    ids=["value", "key", "larger than any", "key alone"],
+)
+async def test_a_message_as_large_as_brokers_take_is_cut_to_make_room_for_the_headers(
+    broker: EmbeddedBroker,
+    settings: IngestorSettings,
+    publisher: Publisher,
+    key: bytes | None,
+    value: bytes | None,
+    kept: tuple[int | None, int | None],
+) -> None:
+    letter = RefusedRecord(a_record(value, key=key), REFUSAL)
+    await publisher.publish(0, Assembled(), [letter])
+    [found] = await read_topic(broker, settings.dead_letters_topic)
+    assert tuple(part and len(part) for part in (found.key, found.value)) == kept
+    assert int(dict(found.headers)[CUT_HEADER]) == len(key or b"") + len(value or b"")
 
 
 async def test_nothing_to_tell_sends_nothing(

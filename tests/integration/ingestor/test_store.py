@@ -221,7 +221,7 @@ async def test_a_batch_must_begin_where_the_last_one_ended(pool: asyncpg.Pool) -
     partition = await ClaimedPartition.of(pool)
     await partition.take(a_whole_ride(1))
     with pytest.raises(PartitionLost, match=r"deloton\[0\]"):
-        await store.commit_batch(pool, partition.claim, (3, 20), Assembled(), b"")
+        await store.commit_batch(pool, partition.claim, (3, 20), Assembled(), [], b"")
     assert await offset(pool) == 6
 
 
@@ -504,7 +504,7 @@ async def test_a_line_that_is_hard_to_store_is_refused_or_stored(
         a_record(value, offset=offset) for offset, value in enumerate([*values, *odd, *following])
     ]
     batch = partition.assemble_records(records)
-    await partition.store(batch.assembled, batch.next_offset)
+    await partition.store(batch)
     assert await offset(pool) == len(records)
 
 

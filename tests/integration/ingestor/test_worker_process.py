@@ -33,6 +33,7 @@ from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
 from demo.ports import free_port
 from demo.processes import Program, inherit_environment
+from ingestor.app import LONGEST_ANSWER_S
 from ingestor.settings import IngestorSettings
 from tests.conftest import unique
 from tests.integration.ingestor.topics_read import read_topic, send, settings_for
@@ -94,6 +95,11 @@ class Worker:
 
 UP_TO_DATE = ("lag", "seconds_behind")
 HEALTHY = {"healthy": True, "assigned_partitions": [0, 1], "failing_for_s": {}}
+
+
+async def failing(worker: Worker) -> list[str]:
+    """What the health page says is failing."""
+    return list((await worker.health())["failing_for_s"])
 
 
 async def eventually(
@@ -218,19 +224,37 @@ async def test_metrics_tell_what_was_read_and_stored(
 async def test_a_database_that_goes_and_comes_back_costs_nothing(
     broker: EmbeddedBroker, own_postgres: EmbeddedPostgres, worker: Worker
 ) -> None:
-    async def failing() -> list[str]:
-        return list((await worker.health())["failing_for_s"])
-
     bike = Bike(broker, worker, "SN2")
     await bike.ride(*a_whole_ride(3, bike_serial="SN2"))
     await eventually(lambda: bike.rides(READINGS), [(3,)])
     own_postgres.kill()
     await bike.ride(*seconds_of_a_ride(4, 6), an_announcement(10, bike_serial="SN2"))
-    await eventually(failing, ["database"])
+    await eventually(lambda: failing(worker), ["database"])
     own_postgres.start()
     await eventually(lambda: bike.rides("reading_count"), [(6,), (None,)])
-    await eventually(failing, [])
+    await eventually(lambda: failing(worker), [])
     assert worker.program.running
+
+
+async def test_a_broker_that_goes_while_nothing_is_to_be_sent_is_missed(
+    guardian: Guardian, own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    url = own_postgres.create_database("missed")
+    await asyncio.to_thread(migrate, url)
+    with EmbeddedBroker(guardian) as own_broker:
+        settings = settings_for(own_broker, unique("missed"), url)
+        await own_broker.create_topic(settings.raw_topic, 2)
+        worker = Worker(guardian, settings, tmp_path)
+        worker.program.start()
+        try:
+            await eventually(worker.health, HEALTHY)
+            # Nothing comes, and the broker says so again and again.
+            await asyncio.sleep(LONGEST_ANSWER_S + 2)
+            assert await worker.health() == HEALTHY
+            own_broker.kill()
+            await eventually(lambda: failing(worker), ["fetch"])
+        finally:
+            worker.program.kill()
 
 
 async def test_dead_letters_that_can_be_read_come_back_and_make_their_ride_whole(

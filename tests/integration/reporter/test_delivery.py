@@ -111,7 +111,9 @@ async def test_the_report_is_mailed_archived_and_noted(aws: str, database_url: s
     [mail] = await asyncio.to_thread(mails, aws)
     assert mail["To"] == "Zoë Chief <ceo@deloton.example>, board@deloton.example"
     assert mail["Reply-To"] == "analysts@deloton.example"
-    assert mail["Subject"] == ("Deloton, Tuesday 10 March 2026: 3 rides (±0 % on the 7-day mean)")
+    assert mail["Subject"] == (
+        "Deloton, Tuesday 10 March 2026: 3 rides (±0\u00a0% on the 7-day mean)"
+    )
     [pdf] = mail.iter_attachments()
     assert pdf.get_filename() == "deloton-daily-report-2026-03-10.pdf"
     row = await row_of(database_url)

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from reporter.days import day_in, week_in
 from reporter.queries import count_period, count_totals
-from reporter.summary import AlertCount, Group, Summary, summarise
+from reporter.summary import AlertCount, Group, RefusalCount, Summary, summarise
 
 LONDON = ZoneInfo("Europe/London")
 ON = date(2026, 3, 10)
@@ -66,6 +66,11 @@ class Rows:
         settled_at = None if state == "pending" else NOON
         own = {"ride_id": ride_id, "level": level, "state": state, "settled_at": settled_at}
         await self._insert("heart_rate_alerts", facts | own)
+
+    async def refused(self, refused_in: datetime, reason: str, lines: int, partition: int) -> None:
+        where = {"topic": "deloton", "partition": partition}
+        facts = {"refused_in": refused_in, "reason": reason, "line_count": lines}
+        await self._insert("refused_lines", where | facts)
 
     async def summary(self, on: date = ON) -> Summary:
         day = day_in(LONDON, on)
@@ -209,6 +214,45 @@ async def test_alerts_are_counted_by_level_and_by_what_became_of_them(rows: Rows
         AlertCount("high", alerts=2, sent=1, pending=0),
     )
     assert summary.totals.alerts == 4
+
+
+async def test_refused_lines_are_those_of_the_local_day_from_all_partitions(rows: Rows) -> None:
+    summer = date(2026, 7, 1)
+    midnight = datetime(2026, 6, 30, 23, tzinfo=UTC)
+    await rows.refused(midnight - timedelta(minutes=15), "no_ride", 5, partition=0)
+    await rows.refused(midnight, "not_json", 7, partition=0)
+    await rows.refused(midnight, "not_json", 8, partition=1)
+    await rows.refused(midnight + timedelta(hours=23, minutes=45), "no_ride", 20, partition=0)
+    await rows.refused(midnight + timedelta(hours=24), "no_ride", 100, partition=0)
+    # The company has been there longer than since then.
+    await rows.ride(midnight - timedelta(days=30))
+    summary = await rows.summary(summer)
+    assert summary.refusals == (RefusalCount("no_ride", 20), RefusalCount("not_json", 15))
+    lines = summary.figure("dead_letters")
+    assert (lines.value, lines.before, lines.usual) == (35, 5, 5 / 7)
+
+
+async def test_a_day_in_a_zone_of_quarters_has_its_own_refused_lines(rows: Rows) -> None:
+    # In Kathmandu a day begins at 18:15 UTC.
+    begins_at = datetime(2026, 3, 9, 18, 15, tzinfo=UTC)
+    for minutes, lines in ((-15, 1), (0, 10), (24 * 60 - 15, 100), (24 * 60, 1_000)):
+        await rows.refused(begins_at + timedelta(minutes=minutes), "no_ride", lines, partition=0)
+    day = day_in(ZoneInfo("Asia/Kathmandu"), ON)
+    [totals] = await count_totals(rows.connection, [day])
+    assert totals.dead_letters == 110
+
+
+async def test_a_bike_is_faulty_from_half_a_minute_of_wrong_power_on(rows: Rows) -> None:
+    for number, seconds in enumerate([None, 0, 29, 30, 400]):
+        bike = await _another_bike(rows)
+        for hours in (0, 1):
+            at = NOON + timedelta(hours=hours, minutes=number)
+            await rows.ride(at, bike_serial=bike, power_deviation_s=seconds)
+    await rows.ride(NOON - timedelta(days=1), power_deviation_s=31)
+    summary = await rows.summary()
+    assert summary.faulty_serials == ("SN5", "SN6")
+    bikes = summary.figure("faulty_bikes")
+    assert (bikes.value, bikes.before, bikes.usual) == (2, 1, 1)
 
 
 async def _another_bike(rows: Rows) -> str:

@@ -86,6 +86,15 @@ def test_bikes_round_the_clock_ride_through_the_night() -> None:
     assert min(bikes_by_minute(hour=2, hours=1, round_the_clock=4)[1:]) >= 4
 
 
+def test_broken_power_sensors_change_the_power_of_the_last_bikes_alone() -> None:
+    whole = list(simulate(fleet(0.1, bikes=5, back_to_back=True)))
+    broken = list(simulate(fleet(0.1, bikes=5, back_to_back=True, broken_power_sensors=2)))
+    differing = {one.key for one, other in zip(whole, broken, strict=True) if one != other}
+    assert differing == {b"SN0003", b"SN0004"}
+    before_power = [message.value.partition(b"power")[0] for message in whole]
+    assert [message.value.partition(b"power")[0] for message in broken] == before_power
+
+
 def test_riders_come_back_on_other_bikes_and_never_ride_two_at_once() -> None:
     bikes_of: dict[int, set[str]] = defaultdict(set)
     riding: dict[bytes, int] = {}
@@ -123,6 +132,7 @@ def test_dangerous_riders_exceed_their_limit_in_as_many_rides_as_asked() -> None
         ({"start_at": datetime(2026, 3, 2)}, "time zone"),  # noqa: DTZ001
         ({"until_at": MONDAY}, "after its start"),
         ({"dangerous_riders": -1}, "fewer than no"),
+        ({"broken_power_sensors": -1}, "fewer than no"),
         ({"firmwares": ()}, "firmware"),
     ],
 )

@@ -11,6 +11,7 @@ from bike_simulator.riding import (
     Seconds,
     cadences_rpm,
     hands_on_bar,
+    misread,
     power_watts,
     resistance_levels,
     ride_seconds,
@@ -52,6 +53,14 @@ def test_power_is_the_polynomial_never_below_zero(
 ) -> None:
     found = power_watts(np.array([resistance]), np.array([cadence_rpm]))
     assert found[0] == pytest.approx(watts, abs=0.05)
+
+
+def test_a_broken_sensor_reads_too_much_by_more_than_5_w_at_any_usual_cadence() -> None:
+    resistance = np.array([30, 30, 30, 160])
+    cadence_rpm = np.array([45, 70, 110, 100])
+    surplus = power_watts(misread(resistance), cadence_rpm) - power_watts(resistance, cadence_rpm)
+    assert (surplus > 5).all()
+    assert misread(np.array([0, 169, 170])).tolist() == [20, 170, 170]
 
 
 def test_cadence_stays_in_range_and_sprints_are_faster() -> None:

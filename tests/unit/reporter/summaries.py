@@ -12,6 +12,7 @@ from reporter.summary import (
     Group,
     Leader,
     PartTotals,
+    RefusalCount,
     Summary,
     Totals,
     compared_periods,
@@ -37,6 +38,9 @@ def totals_of(on: date, rides: int) -> Totals:
         mean_power_watts=120.0 if rides else None,
         mean_heart_rate_bpm=127.4 if rides else None,
         without_contact_share=0.172 if rides else None,
+        rides_cut_short=rides // 500,
+        faulty_bikes=2 if rides else 0,
+        dead_letters=rides // 250,
     )
 
 
@@ -66,7 +70,8 @@ def a_full_summary(
         "leaders": leaders,
         "sprinters": leaders,
         "alerts": [AlertCount("critical", 3, 3, 0), AlertCount("high", 12, 9, 1)],
-        "dead_letters": 12,
+        "faulty_serials": ["SN0048", "SN0049"],
+        "refusals": [RefusalCount("unknown_line", 9), RefusalCount("not_json", 4)],
     }
     return summarise(period, Counts(**counts | changes))
 

@@ -1,13 +1,20 @@
 """The PDF: two pages, selectable text, fonts inside; no rider's name can do anything to it."""
 
 import io
+from typing import Any
 
 import pytest
 from pypdf import PdfReader
 from xhtml2pdf.builders.preflight import scan, unembedded_text_fonts
 
+from deloton.events import Gender
+from deloton.heart_rate import AlertLevel
+from deloton.log_lines import RefusalReason
 from reporter.document import draw_pdf
-from reporter.summary import Leader, Summary
+from reporter.queries import LEADERS as LEADING
+from reporter.queries import SOURCES, TOWNS
+from reporter.summary import AlertCount, Leader, RefusalCount, Summary
+from reporter.wording import MOST_SERIALS
 from tests.unit.reporter.summaries import (
     WRITTEN_AT,
     a_full_summary,
@@ -102,19 +109,40 @@ def test_a_single_ride_of_nobody_known_is_drawn() -> None:
         leaders=[],
         sprinters=[],
         alerts=[],
-        dead_letters=None,
+        faulty_serials=[],
+        refusals=[],
     )
-    text = text_of(drawn(day))
-    assert "There was 1 ride" in text
-    assert "not counted" in text
+    assert "There was 1 ride" in text_of(drawn(day))
 
 
-def test_a_hundred_thousand_rides_with_long_names_still_take_two_pages() -> None:
-    name = "Maximiliana-Wilhelmina Featherstonehaugh-Cholmondeley"
-    leaders = [Leader(n, name, 123, 40_000.0, 123_456.0, 1485.4) for n in range(5)]
-    towns = [a_group("Llanfairpwllgwyngyllgogerychwyrndrobwll", 10_000) for _ in range(5)]
-    day = a_full_summary(104_217, before=90_000, leaders=leaders, sprinters=leaders, towns=towns)
-    assert len(drawn(day).pages) == 2
+# Of everything as much as there can be, and as long as it can be.
+NAME = "Maximiliana-Wilhelmina Featherstonehaugh-Cholmondeley"
+LEADERS = [Leader(n, NAME, 123, 40_000.0, 123_456.0, 1485.4) for n in range(LEADING)]
+MOST: dict[str, Any] = {
+    "leaders": LEADERS,
+    "sprinters": LEADERS,
+    "genders": [a_group(gender, 26_000) for gender in Gender],
+    "towns": [a_group("Llanfairpwllgwyngyllgogerychwyrndrobwll", 10_000) for _ in range(TOWNS)],
+    "sources": [a_group("somewhere on the internet, they say", 17_000) for _ in range(SOURCES)],
+    "alerts": [AlertCount(level, 12_345, 12_000, 12) for level in AlertLevel],
+    "faulty_serials": [f"unknown:a bike of no name {n}" for n in range(MOST_SERIALS)],
+    "refusals": [RefusalCount(reason, 123_456) for reason in RefusalReason],
+}
+
+
+@pytest.mark.parametrize("before", [90_000, 900, 104_217 * 2])
+@pytest.mark.parametrize("weekly", [False, True])
+def test_a_hundred_thousand_rides_with_long_names_still_take_two_pages(
+    before: int, weekly: bool
+) -> None:
+    assert len(drawn(a_full_summary(104_217, before=before, weekly=weekly, **MOST)).pages) == 2
+
+
+def test_the_quality_of_the_data_is_told_with_its_reasons(full: PdfReader) -> None:
+    text = text_of(full)
+    assert "Lines that could not be read 13 12 12" in text
+    assert "9 of an unknown kind, 4 cut off or garbled" in text
+    assert "SN0048, SN0049" in text
 
 
 def test_the_weekly_edition_tells_of_days_and_weeks() -> None:
@@ -122,3 +150,4 @@ def test_the_weekly_edition_tells_of_days_and_weeks() -> None:
     assert "Week 11, 9 to 15 March 2026" in text
     assert "7-week mean" in text
     assert all(label in text for label in ("Mon", "Sun", "Week 4", "Week 11"))
+    assert "Rides by the day on which they began" in text

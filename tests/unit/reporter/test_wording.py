@@ -2,9 +2,15 @@
 
 import pytest
 
+from deloton.log_lines import RefusalReason
 from reporter import wording
-from reporter.summary import AlertCount, PartTotals, Totals
-from tests.unit.reporter.summaries import ON, a_full_summary, an_empty_summary, totals_of
+from reporter.summary import AlertCount, PartTotals, RefusalCount, Totals
+from tests.unit.reporter.summaries import ON, a_full_summary, an_empty_summary
+
+
+def plain(told: str) -> str:
+    """The same where lines may break anywhere."""
+    return told.replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize(
@@ -30,18 +36,29 @@ def test_power_is_told_in_the_unit_that_fits(watts: float | None, told: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "told", "way"),
+    ("value", "told"),
     [
-        (None, "–", "unknown"), (0.0, "±0 %", "same"), (0.004, "±0 %", "same"),
-        (0.12, "+12 %", "up"), (-1.0, "−100 %", "down"), (49.0, "50 times", "up"),
+        (None, "day before: –"),
+        (0.0, "±0 % on the day before"),
+        (0.004, "±0 % on the day before"),
+        (0.12, "+12 % on the day before"),
+        (-1.0, "−100 % on the day before"),
+        (49.0, "50 times the day before"),
     ],
-)  # fmt: skip
-def test_changes_are_told_as_people_do(value: float | None, told: str, way: str) -> None:
-    assert (wording.change(value), wording.direction(value)) == (told, way)
+)
+def test_changes_are_told_as_people_do(value: float | None, told: str) -> None:
+    assert plain(wording.compared(value, "day before")) == told
+
+
+@pytest.mark.parametrize(
+    ("mean", "told"), [(None, "–"), (0.0, "0"), (12.0, "12"), (0.26, "0.3"), (1234.5, "1,234")]
+)
+def test_means_of_few_are_told_to_a_tenth(mean: float | None, told: str) -> None:
+    assert wording.mean_count(mean) == told
 
 
 def test_a_full_day_is_told_in_a_few_sentences() -> None:
-    assert wording.sentences(a_full_summary()) == [
+    assert list(map(plain, wording.sentences(a_full_summary()))) == [
         (
             "1,700 riders took 3,400 rides, 170 of them for the first time: "
             "13 % more rides than the mean of the days before."
@@ -55,6 +72,10 @@ def test_a_full_day_is_told_in_a_few_sentences() -> None:
 def test_alerts_of_the_totals_and_of_the_table_agree() -> None:
     day = a_full_summary(alerts=[AlertCount("high", 1, 1, 0)])
     assert wording.sentences(day)[-1] == "There was 1 heart-rate alert."
+    unheard = a_full_summary(alerts=[AlertCount("high", 1, 0, 0)])
+    assert wording.sentences(unheard)[-1].endswith("1 heart-rate alert, which could not be mailed.")
+    expired = a_full_summary(alerts=[AlertCount("high", 9, 0, 0), AlertCount("low", 1, 0, 0)])
+    assert wording.sentences(expired)[-1] == "There were 10 heart-rate alerts, none of them mailed."
     calm = a_full_summary(alerts=[])
     assert wording.sentences(calm)[-1] == "No heart rate was out of its limits."
 
@@ -66,7 +87,7 @@ def test_a_usual_day_is_not_called_special() -> None:
 
 
 def test_a_fall_is_told_as_fewer_and_a_leap_as_a_factor() -> None:
-    assert "50 % fewer rides" in wording.sentences(a_full_summary(1500))[0]
+    assert "50 % fewer rides" in plain(wording.sentences(a_full_summary(1500))[0])
     assert "34 times the mean" in wording.sentences(a_full_summary(3400, before=100))[0]
 
 
@@ -106,6 +127,31 @@ def test_names_that_are_too_long_for_a_line_are_cut() -> None:
     assert wording.shortened("Maximiliana Featherstonehaugh") == "Maximiliana Featherstoneh…"
 
 
-def test_what_was_not_counted_is_said_to_be_so() -> None:
-    day = a_full_summary(totals=[totals_of(ON, 3)], dead_letters=None)
-    assert dict(wording.quality(day))["Lines that could not be read"] == "not counted"
+def test_the_quality_of_the_data_stands_beside_that_of_the_past() -> None:
+    told = {row.title: row for row in wording.rows(a_full_summary(), wording.QUALITY)}
+    lines = told["Lines that could not be read"]
+    assert (lines.value, lines.before, lines.usual) == ("13", "12", "12")
+    contact = told["Seconds without hands on the bar"]
+    assert [plain(told) for told in (contact.value, contact.before, contact.usual)] == [
+        "17.2 %"
+    ] * 3
+    assert told["Bikes whose power sensor is probably broken"].value == "2"
+
+
+def test_few_broken_sensors_are_named_and_many_are_only_counted() -> None:
+    assert wording.serials_named(a_full_summary()) == (
+        "Power sensors that are probably broken: SN0048, SN0049."
+    )
+    many = a_full_summary(faulty_serials=[f"SN{number}" for number in range(7)])
+    assert wording.serials_named(many) is None
+    assert wording.serials_named(a_full_summary(faulty_serials=[])) is None
+
+
+def test_every_reason_why_lines_were_refused_has_its_words() -> None:
+    assert wording.REFUSED.keys() == set(RefusalReason)
+    assert wording.refusals_told(a_full_summary()) == (
+        "Lines that could not be read: 9 of an unknown kind, 4 cut off or garbled."
+    )
+    assert wording.refusals_told(a_full_summary(refusals=[])) is None
+    later = a_full_summary(refusals=[RefusalCount("too_new", 1_000)])
+    assert wording.refusals_told(later) == "Lines that could not be read: 1,000 too_new."
