@@ -24,6 +24,7 @@ import asyncpg
 from msgspec import Struct
 from pydantic import SecretStr
 
+from deloton.age_bands import AGE_BANDS, BAND_STARTS
 from deloton.database import Connection, connect_pool, is_transient
 from deloton.errors import SettingsError
 from deloton.heart_rate import PLAUSIBLE_AGES, ZONES, expected_maximum_bpm, zone_of
@@ -84,6 +85,11 @@ ON CONFLICT DO NOTHING
 _FILL = """
 WITH chosen AS MATERIALIZED (
     SELECT r.*, k.rider_key, nullif(greatest(p.weight_kg, 0), 0) AS weight_kg,
+           coalesce(p.gender, 'unknown') AS rider_gender,
+           CASE WHEN b.age_years IS NULL THEN 'unknown'
+                ELSE ($10::text[])[width_bucket(b.age_years, $11::int[]) + 1]
+                END AS rider_age_band,
+           date_trunc('month', p.account_created_on::timestamp) AS rider_joined_month,
            r.started_at AT TIME ZONE $2 AS started_local_at, b.*
     FROM rides r
     LEFT JOIN riders p USING (rider_id)
@@ -135,7 +141,10 @@ WITH chosen AS MATERIALIZED (
            mean_heart_rate_bpm, max_heart_rate_bpm, mean_cadence_rpm, max_cadence_rpm,
            mean_resistance, mean_power_watts, max_power_watts, mean_power_watts / weight_kg,
            energy_kj, below_2, below_3 - below_2, below_4 - below_3, below_5 - below_4,
-           counted - below_5
+           counted - below_5, power_deviation_s, extract(isodow FROM started_local_at),
+           rider_gender, rider_age_band, rider_joined_month,
+           12 * (extract(year FROM started_local_at) - extract(year FROM rider_joined_month))
+           + extract(month FROM started_local_at) - extract(month FROM rider_joined_month)
     FROM chosen LEFT JOIN zones USING (ride_id)
     ON CONFLICT (ride_id) DO UPDATE SET
         rider_key = excluded.rider_key,
@@ -159,7 +168,13 @@ WITH chosen AS MATERIALIZED (
         zone_2_s = coalesce(excluded.zone_2_s, former.zone_2_s),
         zone_3_s = coalesce(excluded.zone_3_s, former.zone_3_s),
         zone_4_s = coalesce(excluded.zone_4_s, former.zone_4_s),
-        zone_5_s = coalesce(excluded.zone_5_s, former.zone_5_s)
+        zone_5_s = coalesce(excluded.zone_5_s, former.zone_5_s),
+        power_deviation_s = excluded.power_deviation_s,
+        started_weekday = excluded.started_weekday,
+        rider_gender = excluded.rider_gender,
+        rider_age_band = excluded.rider_age_band,
+        rider_joined_month = excluded.rider_joined_month,
+        months_since_joining = excluded.months_since_joining
 )
 INSERT INTO star_reading_minutes
 SELECT ride_id, minute, reading_count, heart_rate_count, mean_heart_rate_bpm, max_heart_rate_bpm,
@@ -254,7 +269,8 @@ async def _refresh_rides(
     held = [row["ride_id"] for row in await connection.fetch(_HOLD_RIDES, asked, riders)]
     await connection.execute(_NAME_RIDERS, riders)
     await connection.execute(_RESUMED, held)
-    await connection.execute(_FILL, held, time_zone, *zone_bounds(), BEFORE_START, AFTER_START)
+    near, bands = (BEFORE_START, AFTER_START), (AGE_BANDS, BAND_STARTS)
+    await connection.execute(_FILL, held, time_zone, *zone_bounds(), *near, *bands)
     numbers = [change["change_id"] for change in changes]
     await connection.execute(_DONE, numbers, held)
     left = await connection.fetchval(

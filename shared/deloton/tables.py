@@ -258,7 +258,33 @@ star_rides = Table(
         "NULL: age or readings not known",
     ),
     *(Column(f"zone_{number}_s", Integer) for number in range(2, 6)),
-    Index("ix_star_rides_started_on", "started_on"),
+    Column("power_deviation_s", Integer),
+    Column("started_weekday", SmallInteger, comment="from 1 for Monday to 7 for Sunday"),
+    Column(
+        "rider_gender",
+        Text,
+        comment="this and the next two: of the rider, as known when the ride was taken up",
+    ),
+    Column("rider_age_band", Text, comment="on the day of the ride"),
+    Column("rider_joined_month", Date, comment="its first day"),
+    Column("months_since_joining", Integer, comment="0 is the month of joining"),
+    # One for each sheet of the workbook that counts riders: see migration 0008.
+    Index(
+        "ix_star_rides_day",
+        *("started_on", "rider_gender", "rider_key"),
+        postgresql_include=["ride_id"],
+    ),
+    Index(
+        "ix_star_rides_hour",
+        *("started_hour", "started_weekday", "rider_key"),
+        postgresql_include=["ride_id"],
+    ),
+    Index(
+        "ix_star_rides_age_band",
+        *("rider_age_band", "rider_key"),
+        postgresql_include=["mean_power_watts", "mean_heart_rate_bpm"],
+    ),
+    Index("ix_star_rides_cohort", "rider_joined_month", "months_since_joining", "rider_key"),
     comment="What analysts see of a ride that has ended; goes with the ride.",
 )
 
