@@ -12,9 +12,11 @@ import pytest_asyncio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from deloton.age_bands import AGE_BANDS, BAND_STARTS
 from deloton.analytics import refresh, zone_bounds
 from deloton.database import connect_pool
 from deloton.heart_rate import PLAUSIBLE_AGES, age_on, expected_maximum_bpm, zone_of
+from deloton.power import FAULTY_AFTER_S
 from deloton.ride_figures import time_in_zones
 from deloton.testing import BIKE, START_AT, at
 
@@ -48,13 +50,14 @@ async def store_ride(
     *,
     started_s: float = 0,
     rider_id: int | None = 7001,
+    power_deviation_s: int | None = None,
 ) -> int:
     """A ride that has ended, with a reading a second of these heart rates, at 100 W."""
     measured = [rate for rate in rates if rate is not None]
     ride_id: int = await pool.fetchval(
         "INSERT INTO rides (rider_id, bike_serial, started_at, ended_at, end_reason, duration_s, "
-        "reading_count, heart_rate_count, mean_power_watts) "
-        "VALUES ($1, $2, $3, $4, 'silence', $5, $6, $7, 100) RETURNING ride_id",
+        "reading_count, heart_rate_count, mean_power_watts, power_deviation_s) "
+        "VALUES ($1, $2, $3, $4, 'silence', $5, $6, $7, 100, $8) RETURNING ride_id",
         rider_id,
         BIKE,
         at(started_s),
@@ -62,6 +65,7 @@ async def store_ride(
         float(len(rates)),
         len(rates),
         len(measured),
+        power_deviation_s,
     )
     await pool.executemany(
         "INSERT INTO readings (ride_id, at, heart_rate_bpm, power_watts) VALUES ($1, $2, $3, 100)",
@@ -122,10 +126,88 @@ async def test_a_rides_row_tells_its_day_by_the_companys_clocks(pool: asyncpg.Po
     [row] = await star_of(pool)
     assert row["started_local_at"].isoformat() == "2026-07-01T00:15:00"
     assert (row["started_on"], row["started_hour"]) == (date(2026, 7, 1), 0)
+    assert row["started_weekday"] == 3
     assert (row["contact_share"], row["mean_power_watts_per_kg"]) == (0.5, 2.0)
     await refresh(pool, "America/New_York")
     [row] = await star_of(pool)
     assert (row["started_on"], row["started_hour"]) == (date(2026, 6, 30), 19)
+
+
+async def test_a_rides_row_tells_of_its_rider_as_known_when_it_was_taken_up(
+    pool: asyncpg.Pool,
+) -> None:
+    await store_ride(pool, [120])
+    await refresh(pool, ZONE)
+    await pool.execute("UPDATE riders SET gender = 'other', account_created_on = '2026-01-31'")
+    await store_ride(pool, [120], started_s=100)
+    await refresh(pool, ZONE)
+    columns = ("rider_gender", "rider_joined_month", "months_since_joining")
+    first, second = ([row[name] for name in columns] for row in await star_of(pool))
+    month = START_AT.year * 12 + START_AT.month
+    assert first == ["female", date(2022, 1, 1), month - (2022 * 12 + 1)]
+    assert second == ["other", date(2026, 1, 1), month - (2026 * 12 + 1)]
+
+
+@pytest.mark.parametrize("band", range(1, len(AGE_BANDS)))
+async def test_a_rides_age_band_is_the_shared_one_of_the_day_of_the_ride(
+    pool: asyncpg.Pool, band: int
+) -> None:
+    years = BAND_STARTS[band - 1]
+    birthday = START_AT.date().replace(year=START_AT.year - years)
+    await store_rider(pool, 1, born_on=birthday)
+    await store_rider(pool, 2, born_on=birthday + timedelta(days=1))
+    for rider_id in (1, 2):
+        await store_ride(pool, [120], started_s=rider_id * 100, rider_id=rider_id)
+    await refresh(pool, ZONE)
+    bands = [row["rider_age_band"] for row in await star_of(pool)]
+    assert bands == [AGE_BANDS[band], AGE_BANDS[band - 1]]
+
+
+async def test_a_ride_without_a_rider_tells_of_nobody(pool: asyncpg.Pool) -> None:
+    await store_ride(pool, [120], rider_id=None)
+    await store_rider(pool, 1, born_on=None)
+    await store_ride(pool, [120], started_s=100, rider_id=1)
+    await refresh(pool, ZONE)
+    nobody, ageless = await star_of(pool)
+    assert (nobody["rider_gender"], nobody["rider_joined_month"]) == ("unknown", None)
+    assert (nobody["months_since_joining"], nobody["rider_key"]) == (None, None)
+    assert (nobody["rider_age_band"], ageless["rider_age_band"]) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("deviations_s", "is_faulty"),
+    [
+        ([], None),
+        ([FAULTY_AFTER_S - 1], False),
+        ([FAULTY_AFTER_S], True),
+        ([FAULTY_AFTER_S, 0], False),
+        ([FAULTY_AFTER_S, None], None),
+    ],
+)
+async def test_a_bikes_latest_ride_tells_whether_its_power_sensor_is_faulty(
+    pool: asyncpg.Pool, deviations_s: list[int | None], is_faulty: bool | None
+) -> None:
+    for number, deviation_s in enumerate(deviations_s):
+        await store_ride(pool, [120], started_s=number * 100, power_deviation_s=deviation_s)
+    await pool.execute(
+        "INSERT INTO rides (bike_serial, started_at) VALUES ($1, $2)", BIKE, at(1000)
+    )
+    await refresh(pool, ZONE)
+    [bike] = await star_of(pool, "dim_bikes")
+    assert bike["power_sensor_is_faulty"] is is_faulty
+    assert [row["power_deviation_s"] for row in await star_of(pool)] == deviations_s
+
+
+async def test_an_alerts_week_begins_on_monday_by_the_companys_clocks(pool: asyncpg.Pool) -> None:
+    ride_id = await store_ride(pool, [120])
+    await pool.execute(
+        "INSERT INTO heart_rate_alerts (ride_id, rider_id, level, measured_at, heart_rate_bpm, "
+        "limit_bpm, limit_rule, state) VALUES ($1, 7001, 'high', '2026-06-28 23:30Z', 170, 165, "
+        "'rule', 'pending')",
+        ride_id,
+    )
+    [alert] = await star_of(pool, "fact_alerts")
+    assert (alert["measured_on"], alert["measured_week"]) == (date(2026, 6, 29), date(2026, 6, 29))
 
 
 async def test_a_rides_minutes_add_up_to_the_ride(pool: asyncpg.Pool) -> None:
