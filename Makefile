@@ -40,6 +40,7 @@ check: ## All that CI runs: lint, types, test, test-kafka
 # Two at a time: half of the time tests wait, for servers, silence and rebalances.
 test: $(STAMP) ## Run the whole test suite on embedded servers
 	@tools/setup-chromium >/dev/null
+	@tools/fetch-tableau-schema >/dev/null
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a real Apache Kafka

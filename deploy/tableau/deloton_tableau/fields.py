@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from deloton.age_bands import AGE_BANDS
 from deloton_tableau.star import StarColumn, StarView
 
 # PostgreSQL's type: Tableau's, and the number ODBC gives it.
@@ -42,10 +43,31 @@ MEASURES: Final = (
     ("_kj", "n#,##0.0;-#,##0.0", "Sum"),
     ("_count", "n#,##0;-#,##0", "Sum"),
     ("duration_s", "n#,##0;-#,##0", "Sum"),
+    ("power_deviation_s", "n#,##0;-#,##0", "Max"),
     ("latency_s", "n#,##0.00;-#,##0.00", "Avg"),
     ("limit_bpm", "n#,##0.0;-#,##0.0", "Avg"),
     ("heart_rate_bpm", "n#,##0;-#,##0", "Avg"),
 )
+
+# Dates that stand for a month, in Tableau's own spelling of formats.
+MONTHS: Final = ("month_start", "joined_month", "rider_joined_month")
+MONTH_FORMAT: Final = "*mmm yyyy"
+
+# How values read, in place of the values.
+ALIASES: Final = {
+    "started_weekday": {
+        "1": "Monday",
+        "2": "Tuesday",
+        "3": "Wednesday",
+        "4": "Thursday",
+        "5": "Friday",
+        "6": "Saturday",
+        "7": "Sunday",
+    }
+}
+
+# The order of values whose alphabet says nothing.
+ORDERS: Final = dict.fromkeys(("age_band", "rider_age_band"), (*AGE_BANDS, "unknown"))
 
 TABLES: Final = {
     "fact_rides": "Rides",
@@ -58,8 +80,11 @@ TABLES: Final = {
 }
 
 
-class Field(Struct, frozen=True):
-    """A column as a field of the data source; `name` is unique in it, without brackets."""
+class Field(Struct, frozen=True, kw_only=True):
+    """A column as a field of the data source; `name` is unique in it, without brackets.
+
+    A calculated field has a formula, and names the field whose values it counts.
+    """
 
     name: str
     view: str
@@ -68,8 +93,10 @@ class Field(Struct, frozen=True):
     datatype: str
     role: str
     type: str
-    aggregation: str
-    format: str | None
+    aggregation: str | None = None
+    format: str | None = None
+    formula: str | None = None
+    counts: str | None = None
 
 
 def name_in_source(view: str, column: str) -> str:
@@ -92,7 +119,7 @@ def field_of(view: StarView, column: StarColumn) -> Field:
         role="measure" if measure else "dimension",
         type="quantitative" if measure else "ordinal" if number or dates else "nominal",
         aggregation=measure[1] if measure else "Year" if dates else "Count",
-        format=measure[0] if measure else None,
+        format=measure[0] if measure else MONTH_FORMAT if column.name in MONTHS else None,
     )
 
 
