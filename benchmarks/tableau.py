@@ -20,6 +20,8 @@ from benchmarks.system import machine
 from deloton.analytics import refresh
 from deloton.database import Connection, connect_pool
 from deloton.migrate import migrate
+from deloton_tableau.questions import question_of
+from deloton_tableau.sheets import SHEETS
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
 
@@ -82,47 +84,6 @@ SELECT ride_id, started_at + second * interval '1.00004 s', second,
 FROM rides CROSS JOIN generate_series(1, {readings}) second
 """
 
-# The sheets' questions, as Tableau puts them to related tables.
-QUESTIONS = (
-    (
-        "Rides per day by gender",
-        (
-            "SELECT started_on, gender, count(ride_id) FROM analytics.fact_rides "
-            "LEFT JOIN analytics.dim_riders USING (rider_key) GROUP BY 1, 2"
-        ),
-    ),
-    (
-        "Power and heart rate by age band",
-        (
-            "SELECT age_band, avg(mean_power_watts), avg(mean_heart_rate_bpm) "
-            "FROM analytics.fact_rides LEFT JOIN analytics.dim_riders USING (rider_key) GROUP BY 1"
-        ),
-    ),
-    (
-        "Rides by hour and weekday",
-        (
-            "SELECT started_hour, weekday, weekday_name, count(ride_id) FROM analytics.fact_rides "
-            "LEFT JOIN analytics.dim_dates ON date = started_on GROUP BY 1, 2, 3"
-        ),
-    ),
-    (
-        "Retention by joining month",
-        (
-            "SELECT month_start, joined_month, count(DISTINCT rider_key) FROM analytics.fact_rides "
-            "LEFT JOIN analytics.dim_riders USING (rider_key) "
-            "LEFT JOIN analytics.dim_dates ON date = started_on GROUP BY 1, 2"
-        ),
-    ),
-    (
-        "Alerts per day",
-        ("SELECT measured_on, level, count(alert_id) FROM analytics.fact_alerts GROUP BY 1, 2"),
-    ),
-    (
-        "Leaders",
-        ("SELECT rider_key, sum(energy_kj) FROM analytics.fact_rides GROUP BY 1"),
-    ),
-)
-
 
 async def seconds_of(work: Callable[[], Awaitable[object]]) -> float:
     """How long it takes."""
@@ -166,6 +127,7 @@ async def prepare(url: str, rides: int) -> float:
 
 async def ask(url: str, workers: int) -> dict[str, list[float]]:
     """Seconds of each question, several times, with so many parallel workers allowed."""
+    questions = [(sheet.title, question_of(sheet)) for sheet in SHEETS]
     connection = await asyncpg.connect(
         url,
         server_settings={"max_parallel_workers_per_gather": str(workers), "role": "tableau_reader"},
@@ -175,7 +137,7 @@ async def ask(url: str, workers: int) -> dict[str, list[float]]:
             await seconds_of(lambda query=query: connection.fetch(query))  # type: ignore[misc]
             for _ in range(RUNS)
         ]
-        for title, query in QUESTIONS
+        for title, query in questions
     }
     await connection.close()
     return found
