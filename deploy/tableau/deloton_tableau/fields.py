@@ -37,7 +37,8 @@ UNITS: Final = (
 # The end of a measure's name: its format (Tableau's, of numbers) and default aggregation.
 MEASURES: Final = (
     ("_share", "p0.0%", "Avg"),
-    ("max_", None, "Max"),
+    ("_watts_per_kg", "n#,##0.00;-#,##0.00", "Avg"),
+    ("max_", "n#,##0;-#,##0", "Max"),
     ("mean_", "n#,##0.0;-#,##0.0", "Avg"),
     ("_minutes", "n#,##0.0;-#,##0.0", "Sum"),
     ("_kj", "n#,##0.0;-#,##0.0", "Sum"),
@@ -52,6 +53,8 @@ MEASURES: Final = (
 # Dates that stand for a month, in Tableau's own spelling of formats.
 MONTHS: Final = ("month_start", "joined_month", "rider_joined_month")
 MONTH_FORMAT: Final = "*mmm yyyy"
+# Of numbers that name something, such as years and keys: 2026, not 2,026.
+NAME_FORMAT: Final = "*0"
 
 # How values read, in place of the values.
 ALIASES: Final = {
@@ -119,7 +122,7 @@ def field_of(view: StarView, column: StarColumn) -> Field:
         role="measure" if measure else "dimension",
         type="quantitative" if measure else "ordinal" if number or dates else "nominal",
         aggregation=measure[1] if measure else "Year" if dates else "Count",
-        format=measure[0] if measure else MONTH_FORMAT if column.name in MONTHS else None,
+        format=measure[0] if measure else _format_of_dimension(column.name, number=number),
     )
 
 
@@ -139,7 +142,13 @@ def _is_key(column: StarColumn) -> bool:
     return column.name.endswith(("_id", "_key"))
 
 
-def _measure_of(name: str) -> tuple[str | None, str] | None:
+def _format_of_dimension(name: str, *, number: bool) -> str | None:
+    if name in MONTHS:
+        return MONTH_FORMAT
+    return NAME_FORMAT if number else None
+
+
+def _measure_of(name: str) -> tuple[str, str] | None:
     for part, shown, aggregation in MEASURES:
         if name.startswith(part) if part.endswith("_") else name.endswith(part):
             return shown, aggregation

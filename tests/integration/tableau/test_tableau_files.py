@@ -211,6 +211,23 @@ def test_no_two_fields_have_the_same_caption() -> None:
     assert len(captions) == len(set(captions))
 
 
+@pytest.mark.parametrize(
+    ("caption", "shown"),
+    [
+        ("Year · Dates", "*0"),
+        ("Rider key", "*0"),
+        ("Joined month · Riders", "*mmm yyyy"),
+        ("Mean power (W/kg)", "n#,##0.00;-#,##0.00"),
+        ("Contact share", "p0.0%"),
+        ("Gender · Riders", None),
+    ],
+)
+def test_fields_have_a_default_format(caption: str, shown: str | None) -> None:
+    source = etree.parse(FOLDER / "deloton.tds")
+    [column] = source.findall(f"column[@caption='{caption}']")
+    assert column.get("default-format") == shown
+
+
 def test_every_field_is_explained_and_lies_in_one_folder() -> None:
     source = etree.parse(FOLDER / "deloton.tds")
     columns = source.findall("column")

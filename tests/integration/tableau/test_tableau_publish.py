@@ -58,7 +58,9 @@ def test_a_new_project_is_closed_to_all_but_the_group(monkeypatch: pytest.Monkey
     for kind in ("workbooks", "datasources"):
         [given] = site.bodies("PUT", f"{rights}/default-permissions/{kind}")
         assert 'id="g1"' in given
-        assert 'name="ExportData"' not in given
+        # Nor what shows or takes away single rows, which here are single people.
+        for right in ("ExportData", "ViewUnderlyingData", "RunExplainData", "ExportXml"):
+            assert f'name="{right}"' not in given
 
 
 def test_publishing_again_keeps_what_others_may(monkeypatch: pytest.MonkeyPatch) -> None:
