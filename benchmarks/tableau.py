@@ -1,11 +1,13 @@
 """What analysts wait for: the workbook's questions and an extract, with a million rides.
 
 Rides, riders and minutes are made by SQL: of a million rides nobody here has the readings. What a
-refresh takes is measured apart, on fewer rides that have all theirs.
+refresh takes is measured apart, on fewer rides that have all theirs. Beside the seconds stand those
+in which a core worked for the session: they tell most where others use the machine too.
 """
 
 import argparse
 import asyncio
+import functools
 import os
 import subprocess
 import sys
@@ -13,8 +15,10 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
+import psutil
 
 from benchmarks.system import machine
 from deloton.analytics import refresh
@@ -85,11 +89,19 @@ FROM rides CROSS JOIN generate_series(1, {readings}) second
 """
 
 
-async def seconds_of(work: Callable[[], Awaitable[object]]) -> float:
-    """How long it takes."""
-    begun = time.monotonic()
+class Cost(NamedTuple):
+    """What some work took: seconds, and those in which the server's process was at work."""
+
+    seconds: float
+    cpu_s: float
+
+
+async def cost_of(session: int, work: Callable[[], Awaitable[object]]) -> Cost:
+    """What it takes, where all of it is done by the session of this process number."""
+    server = psutil.Process(session)
+    begun, worked_s = time.monotonic(), sum(server.cpu_times()[:2])
     await work()
-    return time.monotonic() - begun
+    return Cost(time.monotonic() - begun, sum(server.cpu_times()[:2]) - worked_s)
 
 
 async def fill(connection: Connection, rides: int) -> None:
@@ -98,26 +110,29 @@ async def fill(connection: Connection, rides: int) -> None:
         await connection.execute(statement.format(riders=RIDERS, bikes=BIKES, rides=rides))
 
 
-async def measure_refresh(url: str) -> float:
-    """Seconds that a refresh takes whose rides have all their readings."""
+async def measure_refresh(url: str) -> Cost:
+    """What a refresh takes whose rides have all their readings."""
     pool = await connect_pool(url, size=1, application="bench")
     async with pool.acquire() as connection:
         await fill(connection, REFRESHED_RIDES)
         await connection.execute(_READINGS.format(readings=READINGS_A_RIDE))
         await connection.execute("ANALYZE")
-    seconds = await seconds_of(lambda: refresh(pool, "Europe/London"))
+        session = connection.get_server_pid()
+    cost = await cost_of(session, lambda: refresh(pool, "Europe/London"))
     await pool.close()
-    return seconds
+    return cost
 
 
 async def prepare(url: str, rides: int) -> float:
-    """Fill the star with so many rides; return what taking them up took."""
+    """Fill the star with so many rides; return the seconds of taking them up."""
     pool = await connect_pool(url, size=1, application="bench")
     async with pool.acquire() as connection:
         await connection.execute("SET statement_timeout = 0")
         await fill(connection, rides)
         await connection.execute("ANALYZE")
-    seconds = await seconds_of(lambda: refresh(pool, "Europe/London", batch_rides=20_000))
+    begun = time.monotonic()
+    await refresh(pool, "Europe/London", batch_rides=20_000)
+    seconds = time.monotonic() - begun
     async with pool.acquire() as connection:
         await connection.execute(_MINUTES.format(minutes=MINUTES_A_RIDE), timeout=600)
         await connection.execute("VACUUM ANALYZE", timeout=600)
@@ -125,20 +140,14 @@ async def prepare(url: str, rides: int) -> float:
     return seconds
 
 
-async def ask(url: str, workers: int) -> dict[str, list[float]]:
-    """Seconds of each question, several times, with so many parallel workers allowed."""
-    questions = [(sheet.title, question_of(sheet)) for sheet in SHEETS]
-    connection = await asyncpg.connect(
-        url,
-        server_settings={"max_parallel_workers_per_gather": str(workers), "role": "tableau_reader"},
-    )
-    found = {
-        title: [
-            await seconds_of(lambda query=query: connection.fetch(query))  # type: ignore[misc]
-            for _ in range(RUNS)
-        ]
-        for title, query in questions
-    }
+async def ask(url: str) -> dict[str, list[Cost]]:
+    """What each sheet's question takes, several times."""
+    connection = await asyncpg.connect(url, server_settings={"role": "tableau_reader"})
+    session = connection.get_server_pid()
+    found: dict[str, list[Cost]] = {}
+    for sheet in SHEETS:
+        question = functools.partial(connection.fetch, question_of(sheet))
+        found[sheet.title] = [await cost_of(session, question) for _ in range(RUNS)]
     await connection.close()
     return found
 
@@ -166,19 +175,19 @@ def main() -> None:
         refreshed, star = (postgres.create_database(name) for name in ("refreshed", "star"))
         migrate(refreshed)
         print(machine(), flush=True)
-        seconds = asyncio.run(measure_refresh(refreshed))
-        rate = REFRESHED_RIDES / seconds
+        seconds, cpu_s = asyncio.run(measure_refresh(refreshed))
         print(
             f"refresh: {REFRESHED_RIDES:,} rides of {READINGS_A_RIDE} readings in {seconds:.1f} s"
         )
-        print(f"= {rate:,.0f} rides/s, {rate * READINGS_A_RIDE:,.0f} readings/s", flush=True)
+        rates = [f"{REFRESHED_RIDES / each:,.0f} rides/s" for each in (seconds, cpu_s)]
+        print(f"= {rates[0]}; {rates[1]} of a core's time", flush=True)
         migrate(star)
         taken = asyncio.run(prepare(star, options.rides))
         print(f"{options.rides:,} rides without readings taken up in {taken:.0f} s", flush=True)
-        alone, shared = (asyncio.run(ask(star, workers)) for workers in (0, 2))
-        print("\n| question | slowest s | with 2 parallel workers |\n|---|--:|--:|")
-        for title, each in alone.items():
-            print(f"| {title} | {max(each):.2f} | {max(shared[title]):.2f} |", flush=True)
+        print("\n| question | slowest s | of a core |\n|---|--:|--:|")
+        for title, costs in asyncio.run(ask(star)).items():
+            slowest = Cost(*map(max, zip(*costs, strict=True)))
+            print(f"| {title} | {slowest.seconds:.2f} | {slowest.cpu_s:.2f} |", flush=True)
         seconds, size_mb = extract(star)
         print(f"\nextract: {seconds:.1f} s, {size_mb:.0f} MB")
 
