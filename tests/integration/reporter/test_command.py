@@ -18,6 +18,7 @@ from demo.ports import LOCALHOST
 from demo.processes import inherit_environment
 from reporter.app import NotOverYet, periods_asked_for
 from tests.integration.reporter.report_rows import ON, row_of, store_rides
+from tests.roles import as_role
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -28,7 +29,7 @@ COMMAND = [sys.executable, "-m", "reporter"]
 
 def environment(database_url: str, mail_url: str) -> dict[str, str]:
     return inherit_environment(
-        DATABASE_URL=database_url,
+        DATABASE_URL=as_role(database_url, "reporter"),
         MAIL_URL=mail_url,
         MAIL_FROM="Deloton <hello@deloton.example>",
         CEO_EMAIL="ceo@deloton.example",
@@ -58,7 +59,7 @@ def subjects(mails: Path) -> list[str]:
 
 def test_a_dry_run_writes_the_pdf_and_nothing_else(database_url: str, tmp_path: Path) -> None:
     asyncio.run(store_rides(database_url))
-    only_database = dict.fromkeys(NAMES[1:], "") | {"DATABASE_URL": database_url}
+    only_database = environment(database_url, "") | dict.fromkeys(NAMES[1:], "")
     done = run(
         "--date=2026-03-10", "--dry-run", "--out=report.pdf",
         environment={**os.environ, **only_database}, folder=tmp_path,
