@@ -21,13 +21,14 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from deloton.database import Connection, connect_pool, is_transient
+from deloton.emf import tell_done
 from deloton.errors import SettingsError
 from deloton.heart_rate import PLAUSIBLE_AGES, ZONES, expected_maximum_bpm, zone_of
 from deloton.logs import configure_logging, get_logger
 from deloton.retries import until_it_works
 from deloton.ride_figures import AFTER_START, BEFORE_START
 from deloton.roles import set_password
-from deloton.settings import DatabaseSettings
+from deloton.settings import CloudWatchSettings, DatabaseSettings
 
 _log = get_logger(__name__)
 
@@ -187,7 +188,7 @@ AND (ride_id = ANY($2::bigint[]) OR NOT EXISTS (
 """
 
 
-class AnalyticsSettings(DatabaseSettings):
+class AnalyticsSettings(DatabaseSettings, CloudWatchSettings):
     """What the refresh reads from its environment; the password is for its own command."""
 
     tableau_reader_password: SecretStr | None = None
@@ -270,6 +271,7 @@ async def run_refresh(settings: AnalyticsSettings, every_s: float | None) -> Non
                 lambda: refresh(pool, settings.time_zone),
                 passes_by_itself=is_transient,
             )
+            tell_done(settings.cloudwatch_namespace, "analytics")
             if done.ride_count or not every_s:
                 _log.info("star refreshed", rides=done.ride_count, skipped=done.skipped_count)
             if not every_s:

@@ -1,16 +1,17 @@
 """EDGE: the few figures that alarms and autoscaling watch, as log lines that CloudWatch reads.
 
-A line a minute in the embedded metric format on standard output, taken from what /metrics tells.
-It costs no call and no right: the log group turns it into metrics.
+Lines in the embedded metric format on standard output: one a minute, taken from what /metrics
+tells, and one of what a task has done that ends. They cost no call and no right: the log group
+turns them into metrics.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from prometheus_client import REGISTRY
@@ -48,6 +49,8 @@ CLOUD_METRICS = (
         states=frozenset({"failed", "expired"}),
     ),
 )
+# What tasks tell that do their work and end: by its absence an alarm knows that it was not done.
+DONE_METRICS: Final = {"reporter": "ReportsOut", "analytics": "Refreshes"}
 
 
 class CloudFigures:
@@ -69,7 +72,9 @@ class CloudFigures:
             if family is not None:
                 value = self._value(metric, family.samples)
                 found.setdefault(metric.service, {})[metric.name] = (value, metric.unit)
-        return [self._line(at_ms, service, figures) for service, figures in found.items()]
+        return [
+            line_of(self._namespace, at_ms, service, figures) for service, figures in found.items()
+        ]
 
     def _value(self, metric: CloudMetric, samples: Iterable[Sample]) -> float:
         values = [
@@ -88,23 +93,33 @@ class CloudFigures:
         self._before[key] = total
         return rise
 
-    def _line(self, at_ms: int, service: str, figures: dict[str, tuple[float, str]]) -> str:
-        directive = {
-            "Namespace": self._namespace,
-            "Dimensions": [["Service"]],
-            "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in figures.items()],
+
+def line_of(
+    namespace: str, at_ms: int, service: str, figures: Mapping[str, tuple[float, str]]
+) -> str:
+    """One line: a service's figures, each with its unit."""
+    directive = {
+        "Namespace": namespace,
+        "Dimensions": [["Service"]],
+        "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in figures.items()],
+    }
+    return json.dumps(
+        {
+            "_aws": {"Timestamp": at_ms, "CloudWatchMetrics": [directive]},
+            "Service": service,
+            **{name: value for name, (value, _) in figures.items()},
         }
-        return json.dumps(
-            {
-                "_aws": {"Timestamp": at_ms, "CloudWatchMetrics": [directive]},
-                "Service": service,
-                **{name: value for name, (value, _) in figures.items()},
-            }
-        )
+    )
 
 
 def _write(line: str) -> None:
     print(line, flush=True)  # noqa: T201  the log driver reads standard output
+
+
+def tell_done(namespace: str | None, service: str, write: Callable[[str], None] = _write) -> None:
+    """Write that a task has done its work, now; nothing where there is no namespace."""
+    if namespace:
+        write(line_of(namespace, _now_ms(), service, {DONE_METRICS[service]: (1, "Count")}))
 
 
 @asynccontextmanager
@@ -129,5 +144,9 @@ async def telling_cloudwatch(
 async def _tell(figures: CloudFigures, write: Callable[[str], None], every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
-        for line in figures.lines(int(time.time() * 1000)):
+        for line in figures.lines(_now_ms()):
             write(line)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

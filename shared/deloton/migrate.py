@@ -1,6 +1,6 @@
 """Bring the schema up to date: `python -m deloton.migrate`, before the services that need it.
 
-The services' roles get the passwords that the environment names; the others stay as they are.
+Roles get the passwords that the environment names; the others stay as they are.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _LOCK = 0x64656C6F
 
 
 class MigrationSettings(DatabaseSettings):
-    """The owner's address, and with which passwords the services' roles log in."""
+    """The owner's address, and with which passwords services and Tableau log in."""
 
     ingestor_database_password: SecretStr | None = None
     hr_alerter_database_password: SecretStr | None = None
@@ -34,10 +34,12 @@ class MigrationSettings(DatabaseSettings):
     dashboard_database_password: SecretStr | None = None
     reporter_database_password: SecretStr | None = None
     star_refresher_database_password: SecretStr | None = None
+    tableau_reader_password: SecretStr | None = None
 
     def passwords(self) -> dict[str, str]:
         """Those that are set, by role."""
         given = {role: getattr(self, f"{role}_database_password") for role in SERVICE_ROLES}
+        given["tableau_reader"] = self.tableau_reader_password
         return {role: secret.get_secret_value() for role, secret in given.items() if secret}
 
 

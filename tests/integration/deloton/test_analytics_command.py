@@ -64,6 +64,13 @@ def test_a_refresh_ends_and_says_what_it_did(database_url: str) -> None:
     assert asyncio.run(refreshed_at(database_url)) is not None
 
 
+def test_cloudwatch_is_told_of_each_refresh(database_url: str) -> None:
+    url = as_role(database_url, "star_refresher")
+    done = run(url, "refresh", CLOUDWATCH_NAMESPACE="Deloton/test")
+    told = json.loads(done.stdout)
+    assert (told["Service"], told["Refreshes"]) == ("analytics", 1)
+
+
 def test_a_refresh_that_goes_on_ends_cleanly_when_asked_to(database_url: str) -> None:
     with subprocess.Popen(
         [*COMMAND, "refresh", "--every", "0.1"],

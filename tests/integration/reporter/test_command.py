@@ -2,6 +2,7 @@
 
 import asyncio
 import email
+import json
 import os
 import signal
 import socket
@@ -86,6 +87,19 @@ def test_missed_days_are_caught_up_with_once_each(database_url: str, tmp_path: P
         "Deloton, Sunday 8 March ",
         "Deloton, Tuesday 10 Marc",
     ]
+
+
+def test_cloudwatch_is_told_of_yesterdays_report_each_time_and_of_no_other(
+    database_url: str, tmp_path: Path
+) -> None:
+    ready = environment(database_url, (tmp_path / "mails").as_uri())
+    ready["CLOUDWATCH_NAMESPACE"] = "Deloton/test"
+    runs = [("--date=2026-03-09",), (), ()]
+    said = [run(*options, environment=ready, folder=tmp_path).stdout for options in runs]
+    assert ["ReportsOut" in words for words in said] == [False, True, True]
+    told = json.loads(said[-1].splitlines()[0])
+    assert (told["Service"], told["ReportsOut"]) == ("reporter", 1)
+    assert "already sent" in said[-1]
 
 
 def test_a_run_killed_while_its_mail_is_on_the_way_is_not_repeated(

@@ -65,7 +65,9 @@ GRANTS = {
     },
     # Holds rides and riders by a lock while it reads them.
     "star_refresher": {
-        "riders": "SELECT (rider_id, born_on, weight_kg), UPDATE (rider_id)",
+        "riders": (
+            "SELECT (rider_id, gender, born_on, weight_kg, account_created_on), UPDATE (rider_id)"
+        ),
         "rides": "SELECT, UPDATE (ride_id)",
         "readings": "SELECT",
         "star_riders": "SELECT, INSERT",
