@@ -20,8 +20,8 @@ import asyncpg
 from msgspec import Struct
 from pydantic import SecretStr
 
+from deloton.cloudwatch import tell_done
 from deloton.database import Connection, connect_pool, is_transient
-from deloton.emf import tell_done
 from deloton.errors import SettingsError
 from deloton.heart_rate import PLAUSIBLE_AGES, ZONES, expected_maximum_bpm, zone_of
 from deloton.logs import configure_logging, get_logger

@@ -1,22 +1,19 @@
 """EDGE: the few figures that alarms and autoscaling watch, as log lines that CloudWatch reads.
 
-Lines in the embedded metric format on standard output: one a minute, taken from what /metrics
-tells, and one of what a task has done that ends. They cost no call and no right: the log group
-turns them into metrics.
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+A line a minute (see `deloton.cloudwatch`), taken from what /metrics tells.
 """
 
 import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
 from prometheus_client import REGISTRY
 from prometheus_client.registry import CollectorRegistry
 from prometheus_client.samples import Sample
+
+from deloton.cloudwatch import line_of, now_ms, write_line
 
 EVERY_S = 60.0
 
@@ -49,8 +46,6 @@ CLOUD_METRICS = (
         states=frozenset({"failed", "expired"}),
     ),
 )
-# What tasks tell that do their work and end: by its absence an alarm knows that it was not done.
-DONE_METRICS: Final = {"reporter": "ReportsOut", "analytics": "Refreshes"}
 
 
 class CloudFigures:
@@ -94,38 +89,10 @@ class CloudFigures:
         return rise
 
 
-def line_of(
-    namespace: str, at_ms: int, service: str, figures: Mapping[str, tuple[float, str]]
-) -> str:
-    """One line: a service's figures, each with its unit."""
-    directive = {
-        "Namespace": namespace,
-        "Dimensions": [["Service"]],
-        "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in figures.items()],
-    }
-    return json.dumps(
-        {
-            "_aws": {"Timestamp": at_ms, "CloudWatchMetrics": [directive]},
-            "Service": service,
-            **{name: value for name, (value, _) in figures.items()},
-        }
-    )
-
-
-def _write(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  the log driver reads standard output
-
-
-def tell_done(namespace: str | None, service: str, write: Callable[[str], None] = _write) -> None:
-    """Write that a task has done its work, now; nothing where there is no namespace."""
-    if namespace:
-        write(line_of(namespace, _now_ms(), service, {DONE_METRICS[service]: (1, "Count")}))
-
-
 @asynccontextmanager
 async def telling_cloudwatch(
     namespace: str | None,
-    write: Callable[[str], None] = _write,
+    write: Callable[[str], None] = write_line,
     every_s: float = EVERY_S,
 ) -> AsyncIterator[None]:
     """Write the lines until the block ends; none where there is no namespace."""
@@ -144,9 +111,5 @@ async def telling_cloudwatch(
 async def _tell(figures: CloudFigures, write: Callable[[str], None], every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
-        for line in figures.lines(_now_ms()):
+        for line in figures.lines(now_ms()):
             write(line)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

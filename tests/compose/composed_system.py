@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -69,8 +70,12 @@ def container(service: str) -> dict[str, Any]:
 
 
 def is_well(service: str) -> bool:
-    """Whether the container runs and, where it has a check of its own, is healthy."""
+    """Whether the container is healthy or, where it has no check, has run for ten seconds."""
     state = container(service)["State"]
+    if "Health" in state:
+        return bool(state["Health"]["Status"] == "healthy")
+    since = datetime.fromisoformat(state["StartedAt"])
+    return bool(state["Running"]) and datetime.now(UTC) - since > timedelta(seconds=10)
     return (
         bool(state["Running"]) and state.get("Health", {"Status": "healthy"})["Status"] == "healthy"
     )

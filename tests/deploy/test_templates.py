@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml
 
-from deloton.emf import CLOUD_METRICS, DONE_METRICS
+from deloton.cloudwatch import DONE_METRICS
+from deloton.emf import CLOUD_METRICS
 from deloton.roles import SERVICE_ROLES
 from deploy.ecs.environment import SERVICES, STACKS, template_of
 

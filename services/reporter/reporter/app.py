@@ -13,7 +13,7 @@ import asyncpg
 from msgspec import Struct
 
 from deloton import database
-from deloton.emf import tell_done
+from deloton.cloudwatch import tell_done
 from deloton.errors import DelotonError, MailError
 from deloton.logs import get_logger
 from deloton.mail import Mailer, open_mailer

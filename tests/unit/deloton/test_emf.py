@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from deloton.emf import CloudFigures, tell_done, telling_cloudwatch
+from deloton.cloudwatch import tell_done
+from deloton.emf import CloudFigures, telling_cloudwatch
 from ingestor import metrics
 
 
