@@ -76,9 +76,6 @@ def is_well(service: str) -> bool:
         return bool(state["Health"]["Status"] == "healthy")
     since = datetime.fromisoformat(state["StartedAt"])
     return bool(state["Running"]) and datetime.now(UTC) - since > timedelta(seconds=10)
-    return (
-        bool(state["Running"]) and state.get("Health", {"Status": "healthy"})["Status"] == "healthy"
-    )
 
 
 def rows(query: str) -> list[asyncpg.Record]:
