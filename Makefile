@@ -62,7 +62,7 @@ bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	.venv/bin/hadolint services/*/Dockerfile tests/compose/stand_ins/Dockerfile
+	.venv/bin/hadolint services/*/Dockerfile tests/compose/stand_ins/*Dockerfile
 	.venv/bin/cfn-lint --regions eu-west-2 -- deploy/ecs/templates/*.yaml
 
 policies: ## Check the templates against checkov's rules; deploy/ecs/policies.yaml says which are waived
@@ -98,7 +98,7 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 BUILD_ARGS ?=
 COMPOSE := docker compose
 
-.PHONY: image images up down logs test-compose policies prepare deploy deploy-all destroy
+.PHONY: image images up down logs test-compose policies prepare deploy deploy-all run destroy
 
 image: ## Build the image of one service: SERVICE=api TAG=dev
 	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
@@ -133,6 +133,9 @@ deploy: $(STAMP) ## Deploy one service: SERVICE=api TAG=1.4.0 ENVIRONMENT=produc
 
 deploy-all: $(STAMP) ## Deploy network, data, cluster, then each service: TAG=1.4.0
 	@$(ECS) deploy-all --environment $(ENVIRONMENT) --tag $(TAG)
+
+run: $(STAMP) ## Run a command in a task of a service: SERVICE=api COMMAND="python -m api.keys list"
+	@$(ECS) run "$(SERVICE)" --environment $(ENVIRONMENT) -- $(COMMAND)
 
 prepare: $(STAMP) ## Make or update network, data and cluster alone
 	@$(ECS) prepare --environment $(ENVIRONMENT)

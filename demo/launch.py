@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deloton.roles import SERVICE_ROLES, url_as
 from demo import settings as chosen
 from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
@@ -33,6 +34,8 @@ from demo.supervision import Startable, Watched
 # A demo killed a moment ago may still be dying.
 PORTS_FREE_WITHIN_S = 5.0
 SERVICE_STOPS_WITHIN_S = 10.0
+# Of the database's owner and of each service's role: it listens on this machine alone.
+PASSWORD = "deloton"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
             )
             await migrate(guardian, environment, logs)
             console.print("The database has its tables.")
-            api_key = make_api_key(environment)
+            api_key = make_api_key(as_role("api", environment))
             api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
             services = make_services(settings)
             programs = [Restartable(guardian, one, environment, logs) for one in services]
@@ -90,7 +93,7 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
                 Watched("Kafka broker", broker, keeps_data=False),
                 *map(watch_service, services, programs),
             ]
-            reporter = make_reporter(settings, guardian, environment, logs)
+            reporter = make_reporter(settings, guardian, as_role("reporter", environment), logs)
             try:
                 for program in programs:
                     program.start()
@@ -122,7 +125,7 @@ def start_servers(
     postgres = EmbeddedPostgres(
         guardian,
         port=settings.port(chosen.DATABASE),
-        password="deloton",  # noqa: S106  it listens on this machine alone
+        password=PASSWORD,
         log_file=logs / "postgresql.log",
     )
     broker = EmbeddedBroker(guardian, port=settings.port(chosen.KAFKA), log_file=logs / "kafka.log")
@@ -166,14 +169,22 @@ async def wait_for_free_ports(settings: Settings) -> None:
             await asyncio.sleep(0.1)
 
 
+def as_role(role: str | None, environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a program that logs in to the database with a role of its own."""
+    if role is None:
+        return environment
+    return {**environment, "DATABASE_URL": url_as(environment["DATABASE_URL"], role, PASSWORD)}
+
+
 async def migrate(guardian: Guardian, environment: dict[str, str], logs: Path) -> None:
-    """Give the database its tables."""
+    """Give the database its tables, and each service's role its password."""
+    passwords = {f"{role.upper()}_DATABASE_PASSWORD": PASSWORD for role in SERVICE_ROLES}
     migration = Program(
         guardian,
         "The migration",
         [sys.executable, "-m", "deloton.migrate"],
         logs / "migrate.log",
-        environment=environment,
+        environment={**environment, **passwords},
     )
     migration.start()
     try:
@@ -210,7 +221,7 @@ class Restartable:
         """Describe it; nothing is started yet."""
         self._guardian = guardian
         self._service = service
-        self._environment = {**environment, **service.environment}
+        self._environment = {**as_role(service.role, environment), **service.environment}
         self._log_file = logs / f"{service.name}.log"
         self._program: Program | None = None
 

@@ -19,12 +19,14 @@ DEAD_LETTERS_TOPIC = "dead-letters"
 class Service:
     """One program: `python -m <module> <arguments>` with names of its own in the environment.
 
-    `again` replaces the arguments when it is started again after it ended. `page` is what a
-    person opens, `health` answers 200 when all is well.
+    `role` is the one that it logs in to PostgreSQL with. `again` replaces the arguments when it
+    is started again after it ended. `page` is what a person opens, `health` answers 200 when all
+    is well.
     """
 
     name: str
     module: str
+    role: str | None = None
     arguments: tuple[str, ...] = ()
     again: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +69,7 @@ def make_services(settings: Settings) -> list[Service]:
         Service(
             "ingestor",
             "ingestor",
+            role="ingestor",
             environment={
                 "METRICS_PORT": str(settings.port(chosen.INGESTOR)),
                 # This broker lets a group's first join last as long as a session may be silent.
@@ -78,6 +81,7 @@ def make_services(settings: Settings) -> list[Service]:
         Service(
             "hr-alerter",
             "hr_alerter",
+            role="hr_alerter",
             environment={
                 "METRICS_PORT": str(settings.port(chosen.ALERTER)),
                 "SESSION_TIMEOUT_S": "3",
@@ -89,15 +93,22 @@ def make_services(settings: Settings) -> list[Service]:
         Service(
             "dashboard",
             "dashboard",
+            role="dashboard",
             environment={"PORT": str(settings.port(chosen.DASHBOARD))},
             page=dashboard,
             health=f"{dashboard}/_stcore/health",
         ),
         # On AWS a scheduled task; here it goes on by itself.
-        Service("analytics", "deloton.analytics", arguments=("refresh", "--every=30")),
+        Service(
+            "analytics",
+            "deloton.analytics",
+            role="star_refresher",
+            arguments=("refresh", "--every=30"),
+        ),
         Service(
             "api",
             "api",
+            role="api",
             environment={"PORT": str(settings.port(chosen.API))},
             page=f"{api}/docs",
             health=f"{api}/health/ready",

@@ -18,6 +18,7 @@ from demo.embedded_postgres import EmbeddedPostgres
 from demo.errors import ProgramMissing
 from demo.guardian import Guardian
 from tests.kafka.apache_kafka import ApacheKafka, require_jars
+from tests.roles import give_passwords
 
 MIGRATED_TEMPLATE = "migrated_template"
 
@@ -97,7 +98,9 @@ def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: EmbeddedPostgres) -> str:
     """The name of a migrated database nobody connects to: copies of it are quick."""
-    migrate(postgres.create_database(MIGRATED_TEMPLATE))
+    url = postgres.create_database(MIGRATED_TEMPLATE)
+    migrate(url)
+    give_passwords(url)
     return MIGRATED_TEMPLATE
 
 

@@ -38,6 +38,16 @@ def deploy_all(environment: Chosen, tag: Tag) -> None:
 
 
 @cli.command()
+def run(service: str, command: list[str], environment: Chosen) -> None:
+    """Run a command in a task of a service; print what it says.
+
+    `run api --environment production -- python -m api.keys list`
+    """
+    for line in _open(environment).run(service, command):
+        print(line)
+
+
+@cli.command()
 def destroy(environment: Chosen, yes_destroy: Annotated[str, typer.Option()] = "") -> None:
     """Remove every stack; `--yes-destroy NAME` repeats the environment's name."""
     if yes_destroy != environment:

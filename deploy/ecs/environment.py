@@ -14,6 +14,14 @@ FOUNDATIONS: Final = ("network", "data", "cluster")
 # Each is deployed by itself.
 SERVICES: Final = ("ingestor", "hr-alerter", "api", "dashboard", "reporter")
 MIGRATIONS: Final = "migrate"
+# Deployed with the service whose image they run: they have none of their own.
+COMPANIONS: Final = {"ingestor": ("analytics",)}
+STACKS_WITH_TASKS: Final = (
+    MIGRATIONS,
+    *(stack for service in SERVICES for stack in (service, *COMPANIONS.get(service, ()))),
+)
+# All, in the order of being made.
+STACKS: Final = (*FOUNDATIONS, *STACKS_WITH_TASKS)
 
 
 class DeploymentError(Exception):
@@ -37,7 +45,7 @@ class Environment:
             raise DeploymentError(f"{path}: {error.strerror}; copy example.yaml") from error
         if not isinstance(written, dict) or written.keys() != {"region", "stacks"}:
             raise DeploymentError(f"{path} must hold `region` and `stacks`, nothing else")
-        if unknown := written["stacks"].keys() - {*FOUNDATIONS, *SERVICES, MIGRATIONS}:
+        if unknown := written["stacks"].keys() - {*STACKS}:
             raise DeploymentError(f"{path}: no stack is called {', '.join(sorted(unknown))}")
         return cls(path.stem, written["region"], written["stacks"])
 

@@ -10,12 +10,8 @@ in `TABLEAU_READER_PASSWORD`.
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import functools
-import hashlib
-import hmac
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,13 +21,15 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from deloton.age_bands import AGE_BANDS, BAND_STARTS
+from deloton.cloudwatch import tell_done
 from deloton.database import Connection, connect_pool, is_transient
 from deloton.errors import SettingsError
 from deloton.heart_rate import PLAUSIBLE_AGES, ZONES, expected_maximum_bpm, zone_of
 from deloton.logs import configure_logging, get_logger
 from deloton.retries import until_it_works
 from deloton.ride_figures import AFTER_START, BEFORE_START
-from deloton.settings import DatabaseSettings
+from deloton.roles import set_password
+from deloton.settings import CloudWatchSettings, DatabaseSettings
 
 _log = get_logger(__name__)
 
@@ -41,7 +39,6 @@ HIGHEST_BPM = 1_000
 
 # Any number that nothing else in the database locks.
 _LOCK = 0x73746172
-_SCRAM_ROUNDS = 4096
 
 _TIME_ZONE_CHANGED = """
 UPDATE star_refreshes SET time_zone = $1 WHERE time_zone <> $1 RETURNING time_zone
@@ -206,7 +203,7 @@ AND (ride_id = ANY($2::bigint[]) OR NOT EXISTS (
 """
 
 
-class AnalyticsSettings(DatabaseSettings):
+class AnalyticsSettings(DatabaseSettings, CloudWatchSettings):
     """What the refresh reads from its environment; the password is for its own command."""
 
     tableau_reader_password: SecretStr | None = None
@@ -279,22 +276,6 @@ async def _refresh_rides(
     return len(held), left
 
 
-def scram_verifier(password: str) -> str:
-    """What PostgreSQL keeps of a password (RFC 5803): the password itself is in no log of it."""
-    salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _SCRAM_ROUNDS)
-    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    server = hmac.digest(salted, b"Server Key", "sha256")
-    told = [base64.b64encode(part).decode() for part in (salt, stored, server)]
-    return f"SCRAM-SHA-256${_SCRAM_ROUNDS}:{told[0]}${told[1]}:{told[2]}"
-
-
-async def set_password(pool: asyncpg.Pool, password: str) -> None:
-    """Let `tableau_reader` log in with this password from now on."""
-    async with pool.acquire() as connection:
-        await connection.execute(f"ALTER ROLE tableau_reader PASSWORD '{scram_verifier(password)}'")
-
-
 async def run_refresh(settings: AnalyticsSettings, every_s: float | None) -> None:
     """Refresh once, or every so many seconds until SIGTERM or SIGINT."""
     url = settings.database_url.get_secret_value()
@@ -306,6 +287,7 @@ async def run_refresh(settings: AnalyticsSettings, every_s: float | None) -> Non
                 lambda: refresh(pool, settings.time_zone),
                 passes_by_itself=is_transient,
             )
+            tell_done(settings.cloudwatch_namespace, "analytics")
             if done.ride_count or not every_s:
                 _log.info("star refreshed", rides=done.ride_count, skipped=done.skipped_count)
             if not every_s:
@@ -329,7 +311,8 @@ async def _set_password(settings: AnalyticsSettings) -> None:
     url = settings.database_url.get_secret_value()
     pool = await connect_pool(url, size=1, application="analytics")
     try:
-        await set_password(pool, settings.tableau_reader_password.get_secret_value())
+        password = settings.tableau_reader_password.get_secret_value()
+        await set_password(pool, "tableau_reader", password)
     finally:
         await pool.close()
 

@@ -1,13 +1,9 @@
 """EDGE: the few figures that alarms and autoscaling watch, as log lines that CloudWatch reads.
 
-A line a minute in the embedded metric format on standard output, taken from what /metrics tells.
-It costs no call and no right: the log group turns it into metrics.
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+A line a minute (see `deloton.cloudwatch`), taken from what /metrics tells.
 """
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
@@ -16,6 +12,8 @@ from msgspec import Struct
 from prometheus_client import REGISTRY
 from prometheus_client.registry import CollectorRegistry
 from prometheus_client.samples import Sample
+
+from deloton.cloudwatch import line_of, now_ms, write_line
 
 EVERY_S = 60.0
 
@@ -69,7 +67,9 @@ class CloudFigures:
             if family is not None:
                 value = self._value(metric, family.samples)
                 found.setdefault(metric.service, {})[metric.name] = (value, metric.unit)
-        return [self._line(at_ms, service, figures) for service, figures in found.items()]
+        return [
+            line_of(self._namespace, at_ms, service, figures) for service, figures in found.items()
+        ]
 
     def _value(self, metric: CloudMetric, samples: Iterable[Sample]) -> float:
         values = [
@@ -88,29 +88,11 @@ class CloudFigures:
         self._before[key] = total
         return rise
 
-    def _line(self, at_ms: int, service: str, figures: dict[str, tuple[float, str]]) -> str:
-        directive = {
-            "Namespace": self._namespace,
-            "Dimensions": [["Service"]],
-            "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in figures.items()],
-        }
-        return json.dumps(
-            {
-                "_aws": {"Timestamp": at_ms, "CloudWatchMetrics": [directive]},
-                "Service": service,
-                **{name: value for name, (value, _) in figures.items()},
-            }
-        )
-
-
-def _write(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  the log driver reads standard output
-
 
 @asynccontextmanager
 async def telling_cloudwatch(
     namespace: str | None,
-    write: Callable[[str], None] = _write,
+    write: Callable[[str], None] = write_line,
     every_s: float = EVERY_S,
 ) -> AsyncIterator[None]:
     """Write the lines until the block ends; none where there is no namespace."""
@@ -129,5 +111,5 @@ async def telling_cloudwatch(
 async def _tell(figures: CloudFigures, write: Callable[[str], None], every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
-        for line in figures.lines(int(time.time() * 1000)):
+        for line in figures.lines(now_ms()):
             write(line)

@@ -1,22 +1,46 @@
-"""Bring the schema up to date: `python -m deloton.migrate`, before the services that need it."""
+"""Bring the schema up to date: `python -m deloton.migrate`, before the services that need it.
+
+Roles get the passwords that the environment names; the others stay as they are.
+"""
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from deloton.errors import SettingsError
 from deloton.logs import configure_logging, get_logger
+from deloton.roles import SERVICE_ROLES, set_password
 from deloton.settings import DatabaseSettings
 
 # Any number that nothing else in the database locks.
 _LOCK = 0x64656C6F
+
+
+class MigrationSettings(DatabaseSettings):
+    """The owner's address, and with which passwords services and Tableau log in."""
+
+    ingestor_database_password: SecretStr | None = None
+    hr_alerter_database_password: SecretStr | None = None
+    api_database_password: SecretStr | None = None
+    dashboard_database_password: SecretStr | None = None
+    reporter_database_password: SecretStr | None = None
+    star_refresher_database_password: SecretStr | None = None
+    tableau_reader_password: SecretStr | None = None
+
+    def passwords(self) -> dict[str, str]:
+        """Those that are set, by role."""
+        given = {role: getattr(self, f"{role}_database_password") for role in SERVICE_ROLES}
+        given["tableau_reader"] = self.tableau_reader_password
+        return {role: secret.get_secret_value() for role, secret in given.items() if secret}
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
@@ -49,15 +73,27 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
+async def set_passwords(database_url: str, passwords: Mapping[str, str]) -> None:
+    """Let roles log in with these passwords from now on."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        for role, password in passwords.items():
+            await set_password(connection, role, password)
+    finally:
+        await connection.close()
+
+
 def main() -> None:
     """Migrate the database that `DATABASE_URL` names."""
     try:
-        settings = DatabaseSettings.from_environment()
+        settings = MigrationSettings.from_environment()
     except SettingsError as error:
         sys.exit(str(error))
     configure_logging(settings.log_level)
-    migrate(settings.database_url.get_secret_value())
-    get_logger(__name__).info("schema is up to date")
+    url, passwords = settings.database_url.get_secret_value(), settings.passwords()
+    migrate(url)
+    asyncio.run(set_passwords(url, passwords))
+    get_logger(__name__).info("schema is up to date", roles_with_passwords=sorted(passwords))
 
 
 if __name__ == "__main__":

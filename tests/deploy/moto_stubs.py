@@ -9,6 +9,7 @@ from typing import Any
 
 import moto.cloudformation.parsing  # its models come first: of two of a type the last one counts
 import moto.ec2.models.vpcs
+import moto.ecs.models
 import moto.elbv2.models
 from moto.core.common_models import CloudFormationModel
 from moto.secretsmanager.models import secretsmanager_backends
@@ -171,6 +172,15 @@ def _full_name(resource: Any, attribute_name: str) -> str:  # noqa: ANN401
 
 # The one attribute of the types it knows that moto does not tell.
 moto.elbv2.models.FakeTargetGroup.get_cfn_attribute = _full_name  # type: ignore[attr-defined]
+
+
+def _no_resources(*_: object) -> dict[str, Any]:
+    return {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
+
+
+# It adds up the memory of containers, which on Fargate the task says for all of them.
+_ecs: Any = moto.ecs.models.EC2ContainerServiceBackend
+_ecs._calculate_task_resource_requirements = _no_resources
 
 
 def _go(*_: object) -> None:

@@ -18,9 +18,9 @@ from moto.server import ThreadedMotoServer
 from demo.ports import free_port
 from deploy.ecs.deployment import Deployment
 from deploy.ecs.environment import (
-    FOUNDATIONS,
     HERE,
     SERVICES,
+    STACKS,
     DeploymentError,
     Environment,
     template_of,
@@ -107,7 +107,7 @@ def test_everything_is_made_and_removed_again(aws: Aws) -> None:
     aws.deployment.prepare()
     for service in SERVICES:
         aws.deployment.deploy(service, "1.0.0")
-    assert aws.stacks().keys() == {*FOUNDATIONS, "migrate", *SERVICES}
+    assert aws.stacks().keys() == {*STACKS}
     assert set(aws.stacks().values()) <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
     aws.deployment.destroy()
     assert aws.stacks() == {}
@@ -117,7 +117,7 @@ def test_a_new_tag_of_one_service_leaves_the_others_as_they_were(aws: Aws) -> No
     aws.deployment.prepare()
     for service in SERVICES:
         aws.deployment.deploy(service, "1.0.0", migrate=False)
-    before = {stack: aws.events(stack) for stack in (*FOUNDATIONS, *SERVICES)}
+    before = {stack: aws.events(stack) for stack in STACKS if stack != "migrate"}
     images = {service: aws.image(service) for service in SERVICES}
     aws.deployment.deploy("api", "1.1.0", migrate=False)
     assert {stack for stack, was in before.items() if aws.events(stack) != was} == {"api"}
@@ -134,10 +134,35 @@ def test_deploying_the_same_tag_again_changes_nothing(aws: Aws) -> None:
     assert (aws.image("ingestor"), aws.revisions("ingestor")) == before
 
 
+def test_the_star_is_refreshed_by_the_ingestors_image(aws: Aws) -> None:
+    aws.deployment.prepare()
+    for tag in ("1.0.0", "1.1.0"):
+        aws.deployment.deploy("ingestor", tag, migrate=False)
+        assert aws.image("analytics") == aws.image("ingestor")
+        assert aws.image("analytics").endswith(f"/ingestor:{tag}")
+
+
 def test_migrations_run_from_the_image_that_is_deployed(aws: Aws) -> None:
     aws.deployment.prepare()
     aws.deployment.deploy("dashboard", "2.0.0")
     assert aws.image("migrate").endswith("/dashboard:2.0.0")
+
+
+def test_a_command_runs_in_a_task_of_its_service_and_is_shown(aws: Aws) -> None:
+    aws.deployment.prepare()
+    aws.deployment.deploy("api", "1.0.0", migrate=False)
+    assert aws.deployment.run("api", ["python", "-m", "api.keys", "list"]) == []
+    cluster = f"deloton-{aws.environment.name}"
+    [arn] = aws.client("ecs").list_tasks(cluster=cluster)["taskArns"]
+    [task] = aws.client("ecs").describe_tasks(cluster=cluster, tasks=[arn])["tasks"]
+    [override] = task["overrides"]["containerOverrides"]
+    assert override == {"name": "api", "command": ["python", "-m", "api.keys", "list"]}
+    assert "/deloton-test-api:" in task["taskDefinitionArn"]
+
+
+def test_a_stack_without_tasks_runs_no_command(aws: Aws) -> None:
+    with pytest.raises(DeploymentError, match="no stack with tasks is called data"):
+        aws.deployment.run("data", ["true"])
 
 
 def test_a_service_without_its_foundations_is_refused_with_a_reason(aws: Aws) -> None:
@@ -150,7 +175,7 @@ def test_an_unknown_service_is_refused_before_anything_is_asked(aws: Aws) -> Non
         aws.deployment.deploy("apis", "1.0.0")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, "analytics"])
 def test_a_new_tag_reaches_the_task_definition_and_what_runs_it_alone(service: str) -> None:
     assert reached_by("ImageTag", template_of(service)) <= {
         "TaskDefinition",

@@ -22,6 +22,7 @@ from demo.processes import Program, inherit_environment
 from tests.e2e.ingestor_site import PARTITIONS, Site
 from tests.e2e.offset_audit import begin_audit, owners, url_of_worker
 from tests.kafka.apache_kafka import ApacheKafka
+from tests.roles import as_role
 
 # Five times as fast as life: 5,000 lines/s, and every bike changes its rider within a minute or
 # two. The fleet is two minutes old when the test meets it: by then all its bikes ride.
@@ -78,7 +79,7 @@ class Scene:
         self._started += 1
         name = f"worker-{self._started}"
         environment = {
-            "DATABASE_URL": url_of_worker(self.site.database_url, name),
+            "DATABASE_URL": url_of_worker(as_role(self.site.database_url, "ingestor"), name),
             "HEART_RATES_TOPIC": self.site.heart_rates_topic,
             "RIDE_EVENTS_TOPIC": self.site.ride_events_topic,
             "DEAD_LETTERS_TOPIC": self.site.dead_letters_topic,

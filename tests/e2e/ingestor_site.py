@@ -30,6 +30,7 @@ from tests.oracle.straightforward import (
     expected_rows,
     read_streams,
 )
+from tests.roles import as_role
 
 PARTITIONS = 8
 # A Monday morning: bikes are ridden often and stand still for seconds, minutes or longer.
@@ -138,7 +139,7 @@ class Site:
         """One more ingestor, which ends with the site at the latest."""
         port = free_port()
         environment = inherit_environment(
-            DATABASE_URL=self.database_url,
+            DATABASE_URL=as_role(self.database_url, "ingestor"),
             KAFKA_BOOTSTRAP_SERVERS=self.broker.bootstrap_servers,
             RAW_TOPIC=self.raw_topic,
             HEART_RATES_TOPIC=self.heart_rates_topic,

@@ -20,7 +20,7 @@ CREATE TABLE offset_moves (
     to_offset bigint NOT NULL,
     transaction bigint NOT NULL
 );
-CREATE FUNCTION note_offset_move() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION note_offset_move() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO offset_moves (partition, worker, claim, from_offset, to_offset, transaction)
     VALUES (

@@ -25,6 +25,7 @@ from tests.integration.dashboard.stored_rides import (
     store_ended_rides,
     store_live_ride,
 )
+from tests.roles import as_role
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -83,7 +84,11 @@ def ride_id(database_url: str) -> Iterator[int]:
 def address(database_url: str, ride_id: int, tmp_path: Path) -> Iterator[str]:
     """Where the service answers."""
     port = free_port()
-    environment = {**os.environ, "DATABASE_URL": database_url, "PORT": str(port)}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": as_role(database_url, "dashboard"),
+        "PORT": str(port),
+    }
     with (tmp_path / "dashboard.log").open("wb") as log:
         service = subprocess.Popen(
             [sys.executable, "-m", "dashboard"], env=environment, stderr=log, stdout=log

@@ -79,7 +79,8 @@ def test_every_refused_message_is_a_dead_letter_as_it_was(feed: Feed, digested: 
 
 
 async def test_every_refused_message_is_counted_once(feed: Feed, digested: Digested) -> None:
-    raw = await read_topic(digested.site, digested.site.raw_topic)
+    site = digested.site
+    raw = await read_topic(site.broker.bootstrap_servers, site.raw_topic)
     counted = digested.rows.refused_lines
     assert counted.total() == len(feed.in_progress.refused)
     assert counted == refusals_due(raw, digested.dead_letters)

@@ -103,6 +103,7 @@ async def same_ride_ids(site: Site, before: dict[RideKey, int]) -> dict[RideKey,
 async def what_differs(site: Site, feed: Feed) -> list[str]:
     """What is not as the straightforward computation says, in the database and on the topics."""
     expected, found = feed.in_progress, await read_digested(site)
+    raw = await read_topic(site.broker.bootstrap_servers, site.raw_topic)
     heart_rates = heart_rates_read(expected, found.rows.ride_ids)
     return [
         *differences(expected.riders, found.rows.riders),
@@ -114,8 +115,5 @@ async def what_differs(site: Site, feed: Feed) -> list[str]:
             dead_letters_due(feed, expected, site.raw_topic),
             dead_letters_sent(found.dead_letters),
         ),
-        *differences(
-            refusals_due(await read_topic(site, site.raw_topic), found.dead_letters),
-            found.rows.refused_lines,
-        ),
+        *differences(refusals_due(raw, found.dead_letters), found.rows.refused_lines),
     ]

@@ -1,4 +1,7 @@
-"""EDGE: the daily partitions of `readings`: made ahead of time, dropped after the retention."""
+"""EDGE: the daily partitions of `readings`: made ahead of time, dropped after the retention.
+
+They belong to the database's owner, whose functions make and drop them (migration 0007).
+"""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -14,9 +17,6 @@ AHEAD = timedelta(days=7)
 # Stamps beyond these come from clocks gone wrong: they share the default partition.
 OLDEST = timedelta(days=400)
 NEWEST = timedelta(days=8)
-
-# Any number that nothing else in the database locks.
-_LOCK = 0x72656164
 
 _PARTITIONS = """
 SELECT inhrelid::regclass::text FROM pg_inherits
@@ -57,41 +57,26 @@ class ReadingDays:
         return self._today() - timedelta(days=self._retention_days)
 
     async def _create(self, day: date) -> None:
-        name = partition_name(day)
-        start, end = f"'{day} 00:00+00'", f"'{day + timedelta(days=1)} 00:00+00'"
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            if await connection.fetchval("SELECT to_regclass($1)", name):
-                return
-            # Attaching locks less than CREATE TABLE … PARTITION OF: others go on storing. Only who
-            # stores into the default partition has to wait, or is waited for.
-            await connection.execute(
-                f"""
-                LOCK TABLE readings_default IN SHARE ROW EXCLUSIVE MODE;
-                CREATE TABLE {name} (LIKE readings INCLUDING ALL);
-                WITH moved AS (
-                    DELETE FROM readings_default WHERE at >= {start} AND at < {end} RETURNING *
-                ) INSERT INTO {name} SELECT * FROM moved;
-                ALTER TABLE readings ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end});
-                """  # noqa: S608 - a date and nothing else is put into the text
-            )
-            _log.info("reading partition made", partition=name)
+        async with self._pool.acquire() as connection:
+            if await connection.fetchval("SELECT make_readings_day($1)", day):
+                _log.info("reading partition made", partition=partition_name(day))
 
     async def _drop_before(self, oldest: date) -> None:
         async with self._pool.acquire() as connection:
             names = [name for (name,) in await connection.fetch(_PARTITIONS)]
-            for name in sorted(names):
-                if name < partition_name(oldest):
-                    await self._drop(connection, name)
+            for day in sorted(map(day_of_partition, names)):
+                if day < oldest:
+                    await self._drop(connection, day)
             midnight = datetime.combine(oldest, datetime.min.time(), UTC)
             await connection.execute("DELETE FROM readings_default WHERE at < $1", midnight)
 
-    async def _drop(self, connection: Connection, name: str) -> None:
+    async def _drop(self, connection: Connection, day: date) -> None:
+        name = partition_name(day)
         try:
             async with connection.transaction():
                 # Rather later than hold up those who store: the next round tries again.
                 await connection.execute("SET LOCAL lock_timeout = '2s'")
-                await connection.execute(f"DROP TABLE IF EXISTS {name}")
+                await connection.execute("SELECT drop_readings_day($1)", day)
         except asyncpg.LockNotAvailableError:
             _log.warning("reading partition is in use; dropped later", partition=name)
         else:
@@ -101,6 +86,11 @@ class ReadingDays:
 def partition_name(day: date) -> str:
     """The table of a UTC day: `readings_20260302`."""
     return f"readings_{day:%Y%m%d}"
+
+
+def day_of_partition(name: str) -> date:
+    """The UTC day of a table `readings_20260302`."""
+    return date.fromisoformat(name.removeprefix("readings_"))
 
 
 def utc_today() -> date:

@@ -13,12 +13,13 @@ import asyncpg
 from msgspec import Struct
 
 from deloton import database
+from deloton.cloudwatch import tell_done
 from deloton.errors import DelotonError, MailError
 from deloton.logs import get_logger
 from deloton.mail import Mailer, open_mailer
 from deloton.retries import until_it_works
 from reporter.archive import Archive
-from reporter.days import Edition, Period, day_in, days_from, today_in, week_in
+from reporter.days import ONE_DAY, Edition, Period, day_in, days_from, today_in, week_in
 from reporter.delivery import Keep, Outcome, Outlets, Report, deliver, prepare, send_patiently
 from reporter.errors import ReportUncertain
 from reporter.message import compose_failure, file_name
@@ -120,6 +121,7 @@ async def send(
         results = []
         for period in periods:
             results.append(await _deliver_or_tell(outlets, period, resend, keep))
+            _tell_cloudwatch(settings, results[-1])
             on_done(results[-1])
         return results
 
@@ -139,6 +141,14 @@ async def _deliver_or_tell(
         return Done(period.edition, period.on, failure=why)
     _log.info("report done", outcome=outcome, **facts)
     return Done(period.edition, period.on, outcome)
+
+
+def _tell_cloudwatch(settings: ReporterSettings, done: Done) -> None:
+    """Tell of yesterday's report alone: an older one must not hide that it is missing."""
+    yesterday = today_in(ZoneInfo(settings.time_zone), now_utc()) - ONE_DAY
+    is_out = done.outcome in {Outcome.SENT, Outcome.ARCHIVED, Outcome.ALREADY_SENT}
+    if is_out and (done.edition, done.on) == (Edition.DAILY, yesterday):
+        tell_done(settings.cloudwatch_namespace, "reporter")
 
 
 async def _tell_operations(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from deloton.settings import DatabaseSettings, MailSettings, Sender
+from deloton.settings import CloudWatchSettings, DatabaseSettings, MailSettings, Sender
 
 
 def _addresses(text: str) -> str:
@@ -22,7 +22,7 @@ class CountingSettings(DatabaseSettings):
     """What a report that is only looked at takes."""
 
 
-class ReporterSettings(CountingSettings, MailSettings):
+class ReporterSettings(CountingSettings, MailSettings, CloudWatchSettings):
     """The reporter's settings; `.env.example` says what each means."""
 
     # One address or several with commas.

@@ -16,6 +16,7 @@ from api.key_store import create_key
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, free_port
 from demo.processes import Program, inherit_environment
+from tests.roles import as_role
 
 STARTS_WITHIN_S = 30.0
 
@@ -77,7 +78,9 @@ def serve(guardian: Guardian, database_url: str, folder: Path, **names: str) -> 
         "api",
         [sys.executable, "-W", "error", "-m", "api"],
         folder / "api.log",
-        environment=inherit_environment(DATABASE_URL=database_url, PORT=str(port), **names),
+        environment=inherit_environment(
+            DATABASE_URL=as_role(database_url, "api"), PORT=str(port), **names
+        ),
     )
     served = Served(f"http://{LOCALHOST}:{port}", database_url, program)
     program.start()

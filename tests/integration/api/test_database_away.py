@@ -14,6 +14,7 @@ from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
 from tests.integration.api.served import Served, serve, store_small_company
 from tests.integration.api.test_live import listening
+from tests.roles import give_passwords
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def alone(own_postgres: EmbeddedPostgres, guardian: Guardian, tmp_path: Path) ->
     """An API on that server."""
     database_url = own_postgres.create_database("api")
     migrate(database_url)
+    give_passwords(database_url)
     asyncio.run(store_small_company(database_url))
     with serve(guardian, database_url, tmp_path) as served:
         yield served

@@ -7,13 +7,14 @@ import asyncpg
 import pytest
 
 from demo.processes import inherit_environment
+from tests.roles import as_role
 
 
 def run(database_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command."""
     return subprocess.run(
         [sys.executable, "-m", "api.keys", *arguments],
-        env=inherit_environment(DATABASE_URL=database_url),
+        env=inherit_environment(DATABASE_URL=as_role(database_url, "api")),
         capture_output=True,
         text=True,
         check=False,

@@ -19,6 +19,7 @@ from tests.integration.dashboard.stored_rides import (
     store_ended_rides,
     store_live_ride,
 )
+from tests.roles import as_role
 
 SCRIPT = Path(dashboard.__file__).with_name("app.py")
 PAGES = ("live", "recent", "alerts", "all_time")
@@ -29,7 +30,7 @@ def open_page(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., AppTest]]:
     """Run a page's script: `open_page("recent", ride=3)`."""
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DATABASE_URL", as_role(database_url, "dashboard"))
     st.cache_resource.clear()
     yield run_page
     queries().database.close()

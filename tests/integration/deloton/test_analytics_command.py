@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from demo.processes import inherit_environment
+from tests.roles import as_role
 
 COMMAND = [sys.executable, "-m", "deloton.analytics"]
 
@@ -33,17 +34,47 @@ async def refreshed_at(database_url: str) -> object:
     return moment
 
 
+A_RIDE = """
+INSERT INTO bikes VALUES ('SN1');
+INSERT INTO riders (rider_id, gender, born_on, weight_kg, seen_at)
+VALUES (7001, 'female', '1959-03-01', 64, now());
+INSERT INTO rides (rider_id, bike_serial, started_at, ended_at, end_reason, reading_count)
+VALUES (7001, 'SN1', '2026-03-02 12:00Z', '2026-03-02 12:00:01Z', 'silence', 1);
+INSERT INTO readings (ride_id, at, heart_rate_bpm) VALUES (1, '2026-03-02 12:00:01Z', 120);
+"""
+
+
+async def change(database_url: str, sql: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(sql)
+    await connection.close()
+
+
 def test_a_refresh_ends_and_says_what_it_did(database_url: str) -> None:
-    done = run(database_url, "refresh")
-    told = json.loads(done.stderr.splitlines()[-1])
-    assert (done.returncode, told["event"], told["rides"]) == (0, "star refreshed", 0)
+    url = as_role(database_url, "star_refresher")
+    for sql, rides in (
+        (A_RIDE, 1),
+        ("UPDATE rides SET ended_at = NULL, end_reason = NULL", 1),
+        ("DELETE FROM rides", 0),
+    ):
+        asyncio.run(change(database_url, sql))
+        done = run(url, "refresh")
+        told = json.loads(done.stderr.splitlines()[-1])
+        assert (done.returncode, told["event"], told["rides"]) == (0, "star refreshed", rides)
     assert asyncio.run(refreshed_at(database_url)) is not None
+
+
+def test_cloudwatch_is_told_of_each_refresh(database_url: str) -> None:
+    url = as_role(database_url, "star_refresher")
+    done = run(url, "refresh", CLOUDWATCH_NAMESPACE="Deloton/test")
+    told = json.loads(done.stdout)
+    assert (told["Service"], told["Refreshes"]) == ("analytics", 1)
 
 
 def test_a_refresh_that_goes_on_ends_cleanly_when_asked_to(database_url: str) -> None:
     with subprocess.Popen(
         [*COMMAND, "refresh", "--every", "0.1"],
-        env=inherit_environment(DATABASE_URL=database_url),
+        env=inherit_environment(DATABASE_URL=as_role(database_url, "star_refresher")),
         stderr=subprocess.PIPE,
     ) as program:
         deadline = time.monotonic() + 30

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from deloton.analytics import refresh, scram_verifier, set_password
+from deloton.analytics import refresh
 from deloton.database import connect_pool
 from deloton.migrate import migrate
+from deloton.roles import set_password, url_as
 from deloton.tables import metadata
 
 PASSWORD = "s3cret of analysts"
@@ -28,16 +28,14 @@ VIEWS = (
 @pytest.fixture
 def reader_url(database_url: str) -> str:
     """The database as Tableau reaches it."""
-    parts = urlsplit(database_url)
-    address = f"tableau_reader:{PASSWORD.replace(' ', '%20')}@{parts.hostname}:{parts.port}"
-    return urlunsplit(parts._replace(netloc=address))
+    return url_as(database_url, "tableau_reader", PASSWORD)
 
 
 @pytest_asyncio.fixture
 async def owner(database_url: str) -> AsyncIterator[asyncpg.Pool]:
     """The database as its owner reaches it; the reader's password is set."""
     pool = await connect_pool(database_url, size=1, application="test")
-    await set_password(pool, PASSWORD)
+    await set_password(pool, "tableau_reader", PASSWORD)
     await refresh(pool, "Europe/London")
     yield pool
     await pool.close()
@@ -183,9 +181,3 @@ async def test_the_star_names_nobody(reader: asyncpg.Connection) -> None:
     columns = {row["column_name"] for row in rows}
     personal = {"rider_id", "title", "first_name", "last_name", "email", "flat", "street"}
     assert not columns & (personal | {"postcode", "born_on", "weight_kg", "height_cm", "age"})
-
-
-def test_the_password_is_handed_over_as_a_verifier() -> None:
-    verifier = scram_verifier(PASSWORD)
-    assert verifier.startswith("SCRAM-SHA-256$4096:")
-    assert PASSWORD not in verifier

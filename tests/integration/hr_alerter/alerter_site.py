@@ -18,6 +18,7 @@ from demo.embedded_broker import EmbeddedBroker
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, free_port
 from demo.processes import Program, inherit_environment
+from tests.roles import as_role
 from tests.ses_double import SesDouble
 
 # At 67: high from 145, critical from 161.1.
@@ -52,7 +53,7 @@ class AlerterSite:
         port = free_port()
         environment = inherit_environment(
             **{
-                "DATABASE_URL": self.database_url,
+                "DATABASE_URL": as_role(self.database_url, "hr_alerter"),
                 "KAFKA_BOOTSTRAP_SERVERS": self.broker.bootstrap_servers,
                 "HEART_RATES_TOPIC": self.topic,
                 "ALERTER_GROUP": self.topic,

@@ -9,6 +9,7 @@ import pytest
 
 from demo.processes import inherit_environment
 from tests.integration.hr_alerter.alerter_site import BORN_ON
+from tests.roles import as_role
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -18,7 +19,7 @@ def command(database_url: str) -> Command:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "hr_alerter.limits", *words],
-            env=inherit_environment(DATABASE_URL=database_url),
+            env=inherit_environment(DATABASE_URL=as_role(database_url, "hr_alerter")),
             capture_output=True,
             text=True,
             timeout=30,

@@ -37,6 +37,7 @@ from ingestor.app import LONGEST_ANSWER_S
 from ingestor.settings import IngestorSettings
 from tests.conftest import unique
 from tests.integration.ingestor.topics_read import read_topic, send, settings_for
+from tests.roles import as_role, give_passwords
 
 
 class Worker:
@@ -46,7 +47,7 @@ class Worker:
         self.port = free_port()
         self.settings = settings
         self.environment = inherit_environment(
-            DATABASE_URL=settings.database_url.get_secret_value(),
+            DATABASE_URL=as_role(settings.database_url.get_secret_value(), "ingestor"),
             KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers,
             RAW_TOPIC=settings.raw_topic,
             HEART_RATES_TOPIC=settings.heart_rates_topic,
@@ -136,6 +137,7 @@ def worker(
     """A worker that runs, with a database and topics of its own; each test has its own bike."""
     url = own_postgres.create_database("deloton")
     migrate(url)
+    give_passwords(url)
     settings = settings_for(broker, unique("worker"), url)
     asyncio.run(broker.create_topic(settings.raw_topic, 2))
     worker = Worker(guardian, settings, tmp_path_factory.mktemp("worker"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import email
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from demo.ports import LOCALHOST
 from demo.processes import inherit_environment
 from reporter.app import NotOverYet, periods_asked_for
 from tests.integration.reporter.report_rows import ON, row_of, store_rides
+from tests.roles import as_role
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -28,7 +30,7 @@ COMMAND = [sys.executable, "-m", "reporter"]
 
 def environment(database_url: str, mail_url: str) -> dict[str, str]:
     return inherit_environment(
-        DATABASE_URL=database_url,
+        DATABASE_URL=as_role(database_url, "reporter"),
         MAIL_URL=mail_url,
         MAIL_FROM="Deloton <hello@deloton.example>",
         CEO_EMAIL="ceo@deloton.example",
@@ -58,7 +60,7 @@ def subjects(mails: Path) -> list[str]:
 
 def test_a_dry_run_writes_the_pdf_and_nothing_else(database_url: str, tmp_path: Path) -> None:
     asyncio.run(store_rides(database_url))
-    only_database = dict.fromkeys(NAMES[1:], "") | {"DATABASE_URL": database_url}
+    only_database = environment(database_url, "") | dict.fromkeys(NAMES[1:], "")
     done = run(
         "--date=2026-03-10", "--dry-run", "--out=report.pdf",
         environment={**os.environ, **only_database}, folder=tmp_path,
@@ -85,6 +87,19 @@ def test_missed_days_are_caught_up_with_once_each(database_url: str, tmp_path: P
         "Deloton, Sunday 8 March ",
         "Deloton, Tuesday 10 Marc",
     ]
+
+
+def test_cloudwatch_is_told_of_yesterdays_report_each_time_and_of_no_other(
+    database_url: str, tmp_path: Path
+) -> None:
+    ready = environment(database_url, (tmp_path / "mails").as_uri())
+    ready["CLOUDWATCH_NAMESPACE"] = "Deloton/test"
+    runs = [("--date=2026-03-09",), (), ()]
+    said = [run(*options, environment=ready, folder=tmp_path).stdout for options in runs]
+    assert ["ReportsOut" in words for words in said] == [False, True, True]
+    told = json.loads(said[-1].splitlines()[0])
+    assert (told["Service"], told["ReportsOut"]) == ("reporter", 1)
+    assert "already sent" in said[-1]
 
 
 def test_a_run_killed_while_its_mail_is_on_the_way_is_not_repeated(

@@ -29,6 +29,7 @@ from reporter.handler import handle
 from reporter.settings import ReporterSettings
 from tests.integration.reporter.report_rows import ON, row_of, store_rides
 from tests.moto_server import forget_everything, mails_in_moto, running_moto
+from tests.roles import as_role
 
 LONDON = ZoneInfo("Europe/London")
 DAY = day_in(LONDON, ON)
@@ -50,7 +51,7 @@ def aws(moto_server: str, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_ENDPOINT_URL": moto_server,
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": as_role(database_url, "reporter"),
         "MAIL_URL": "ses://eu-west-2",
         "MAIL_FROM": "Deloton <hello@deloton.example>",
         "CEO_EMAIL": "Zoë Chief <ceo@deloton.example>, board@deloton.example",

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from deloton.cloudwatch import tell_done
 from deloton.emf import CloudFigures, telling_cloudwatch
 from ingestor import metrics
 
@@ -64,6 +66,18 @@ def test_only_alerts_that_failed_or_expired_are_failures(registry: CollectorRegi
     for state in ("pending", "sent", "failed", "expired"):
         alerts.labels("high", state).inc()
     assert only_line(figures)["FailedAlerts"] == 2
+
+
+def test_what_was_done_once_is_told_with_a_namespace_alone() -> None:
+    written: list[str] = []
+    tell_done(None, "reporter", written.append)
+    assert written == []
+    tell_done("Deloton/test", "reporter", written.append)
+    [told] = map(json.loads, written)
+    assert (told["Service"], told["ReportsOut"]) == ("reporter", 1)
+    [directive] = told["_aws"]["CloudWatchMetrics"]
+    assert directive["Metrics"] == [{"Name": "ReportsOut", "Unit": "Count"}]
+    assert told["_aws"]["Timestamp"] == pytest.approx(time.time() * 1000, abs=60_000)
 
 
 async def test_lines_are_written_while_the_block_lasts_and_only_with_a_namespace() -> None:
