@@ -245,6 +245,13 @@ class Restartable:
         """Whether it was started and has not ended."""
         return self._program is not None and self._program.running
 
+    @property
+    def pid(self) -> int:
+        """The number of the process that runs it now."""
+        if self._program is None:
+            raise ProgramFailed(f"{self._service.name} was never started.")
+        return self._program.pid
+
     def stop(self) -> None:
         """Stop it, and what it may have left of its process group."""
         if self._program is not None:
