@@ -24,6 +24,14 @@ GENDER_COLOURS: Final = {"female": PURPLE, "male": BLUE, "other": GREEN, "unknow
 # By the level of a heart-rate alert.
 ALERT_COLOURS: Final = {"low": BLUE, "high": ORANGE, "critical": "#B3261E"}
 
+# By the state of a bike.
+BIKE_STATE_COLOURS: Final = {
+    "faulty": ALERT_COLOURS["critical"],
+    "in use": GREEN,
+    "idle": SKY,
+    "silent": GREY,
+}
+
 # What is measured, wherever a line or a tile shows it.
 MEASURE_COLOURS: Final = {
     "heart_rate_bpm": VERMILION,
@@ -47,3 +55,12 @@ NIGHT_QUIET_INK: Final = "#A7B3C2"
 NIGHT_PAPER: Final = "#0E1520"
 NIGHT_PANEL: Final = "#18212F"
 NIGHT_RULE: Final = "#2C3849"
+
+_PALE_SHARE: Final = 0.3
+
+
+def pale(colour: str) -> str:
+    """The colour mixed with white, light enough for dark words upon it."""
+    parts = bytes.fromhex(colour.removeprefix("#"))
+    mixed = (round(255 - _PALE_SHARE * (255 - part)) for part in parts)
+    return "#" + bytes(mixed).hex().upper()

@@ -46,12 +46,15 @@ def latency_s(alerts: pd.DataFrame, share: float) -> float | None:
 
 
 def table_of(alerts: pd.DataFrame, time_zone: str) -> pd.DataFrame:
-    """Alerts as staff read them, newest first, columns titled with units."""
+    """Alerts as staff read them, newest first, columns titled with units.
+
+    `Level` is a list of one; `Ride` is the address of the ride's page.
+    """
     local = alerts["measured_at"].dt.tz_convert(ZoneInfo(time_zone)).dt.tz_localize(None)
     return pd.DataFrame(
         {
             "Measured": local,
-            "Level": alerts["level"],
+            "Level": [[level] for level in alerts["level"]],
             "Rider": alerts["name"].where(alerts["name"] != "", "Unknown rider"),
             "Heart rate (bpm)": alerts["heart_rate_bpm"],
             "Limit (bpm)": alerts["limit_bpm"].round(0),
@@ -59,6 +62,6 @@ def table_of(alerts: pd.DataFrame, time_zone: str) -> pd.DataFrame:
             "Latency (s)": (alerts["latency_ms"].astype("float64") / 1000).round(2),
             "Tries": alerts["attempts"],
             "Bike": alerts["bike_serial"],
-            "Ride": alerts["ride_id"],
+            "Ride": [f"/recent?ride={ride_id}" for ride_id in alerts["ride_id"]],
         }
     )

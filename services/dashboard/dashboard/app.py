@@ -6,9 +6,10 @@ import streamlit as st
 
 from dashboard.layout import dress
 
-ICON = str(Path(__file__).with_name("icon.png"))
+ICON, LOGO = (str(Path(__file__).with_name(name)) for name in ("icon.png", "logo.svg"))
 
 st.set_page_config(page_title="Deloton", page_icon=ICON, layout="wide")
+st.logo(LOGO, size="large")
 dress()
 # Not in a folder called `pages`: Streamlit would list that by itself, on the first visit.
 st.navigation(
@@ -16,6 +17,7 @@ st.navigation(
         st.Page("views/live.py", title="Live", icon=":material/monitor_heart:", default=True),
         st.Page("views/recent.py", title="Recent rides", icon=":material/timeline:"),
         st.Page("views/alerts.py", title="Alerts", icon=":material/notifications:"),
+        st.Page("views/bikes.py", title="Bikes", icon=":material/pedal_bike:"),
         st.Page("views/all_time.py", title="All time", icon=":material/trophy:"),
     ],
     position="top",

@@ -1,63 +1,63 @@
-"""CORE: charts of one ride as functions of a tidy DataFrame; a row a second, gaps as empty rows."""
+"""CORE: charts of one ride as functions of a tidy DataFrame; a row a second, gaps as empty rows.
+
+Whatever moves each second is in the data and nothing of it in the specification: browsers then
+put new data into the chart they have, and nothing flickers.
+"""
 
 from typing import Final
 
 import altair as alt
 import pandas as pd
 
+from dashboard.chart_look import QUIET, Chart
 from deloton.heart_rate import ZONES
-from deloton.palette import ALERT_COLOURS, INK, MEASURE_COLOURS, ZONE_COLOURS
+from deloton.palette import ALERT_COLOURS, MEASURE_COLOURS, ZONE_COLOURS
 
 LOWEST_BPM: Final = 40.0
 # A little above the expected maximum: it is a mean, some hearts go beyond.
 HIGHEST_SHARE: Final = 1.12
-_MINUTES: Final = "utcFormat(datum.value * 1000, '%-M:%S')"
+# Where a limit is written: clear of the heart rates that are usual beside it, and of one another.
+_LABEL_DY: Final = {"low": 9, "high": 9, "critical": -8}
 _GAUGE_FROM: Final = 0.4
 _GAUGE_Y: Final = 105  # where the middle of its circle lies, in pixels from above
 _HALF_TURN: Final = 3.141592653589793 / 2
 
 
-def elapsed_axis(title: str | None = "Time into the ride (min:s)") -> alt.X:
-    """The seconds of a ride, written as minutes and seconds."""
-    axis = alt.Axis(title=title, labelExpr=_MINUTES, grid=False, tickCount=6)
-    return alt.X("elapsed_s:Q", axis=axis, scale=alt.Scale(nice=False))
+def elapsed_axis() -> alt.X:
+    """The time of a ride, from `elapsed_ms`: ticks fall on whole minutes or parts of one."""
+    axis = alt.Axis(title="Time into the ride (min:s)", format="%-M:%S", grid=False, tickCount=6)
+    return alt.X("elapsed_ms:T", axis=axis, scale=alt.Scale(type="utc", nice=False))
 
 
-def heart_rate_line(
-    readings: pd.DataFrame, maximum_bpm: float, limits: dict[str, float], ink: str = INK
-) -> alt.LayerChart | alt.FacetChart:
+def heart_rate_line(readings: pd.DataFrame, maximum_bpm: float, limits: dict[str, float]) -> Chart:
     """Heart rate by elapsed second over the coloured zones, with the limits (level → bpm)."""
     top = max(HIGHEST_SHARE * maximum_bpm, readings["heart_rate_bpm"].astype("float64").max() + 5)
     top = HIGHEST_SHARE * maximum_bpm if pd.isna(top) else top
     scale = alt.Scale(domain=[LOWEST_BPM, top], nice=False, zero=False)
-    lines = readings[["elapsed_s", "heart_rate_bpm"]]
+    lines = _timed(readings, "heart_rate_bpm")
     line = (
         alt.Chart(lines)
-        .mark_line(color=ink, strokeWidth=2, interpolate="monotone", clip=True)
-        .encode(
-            x=elapsed_axis(),
-            y=alt.Y("heart_rate_bpm:Q", scale=scale, title="Heart rate (bpm)"),
-        )
+        .mark_line(strokeWidth=2.25, interpolate="monotone", clip=True)
+        .encode(x=elapsed_axis(), y=alt.Y("heart_rate_bpm:Q", scale=scale, axis=None))
     )
-    return alt.layer(
-        _zone_bands(maximum_bpm, top, scale, ink),
-        *(_limit(level, bpm, scale, ink) for level, bpm in limits.items()),
+    layers = alt.layer(
+        _zone_bands(maximum_bpm, top, scale),
+        *(_limit(level, bpm, scale) for level, bpm in limits.items()),
         line,
         _hover(lines, "heart_rate_bpm", "Heart rate (bpm)", scale),
-    ).properties(height=300)
+    )
+    return _own_axes(layers).properties(height=290)
 
 
-def measure_line(
-    readings: pd.DataFrame, measure: str, title: str
-) -> alt.LayerChart | alt.FacetChart:
+def measure_line(readings: pd.DataFrame, measure: str, title: str) -> Chart:
     """One measure by elapsed second; a second without it is a gap in the line."""
-    lines = readings[["elapsed_s", measure]]
+    lines = _timed(readings, measure)
     scale = alt.Scale(zero=True)
     line = (
         alt.Chart(lines)
         .mark_area(
             color=MEASURE_COLOURS[measure],
-            fillOpacity=0.12,
+            fillOpacity=0.14,
             line={"color": MEASURE_COLOURS[measure], "strokeWidth": 1.75},
         )
         .encode(
@@ -65,10 +65,10 @@ def measure_line(
             y=alt.Y(f"{measure}:Q", scale=scale, title=title, axis=alt.Axis(tickCount=4)),
         )
     )
-    return alt.layer(line, _hover(lines, measure, title, scale)).properties(height=170)
+    return _own_axes(alt.layer(line, _hover(lines, measure, title, scale))).properties(height=140)
 
 
-def zone_bars(zones: pd.DataFrame, ink: str = INK) -> alt.LayerChart | alt.FacetChart:
+def zone_bars(zones: pd.DataFrame) -> Chart:
     """Time in each zone, as `figures.zone_seconds` gives it."""
     shown = zones.assign(time=[f"{s // 60}:{s % 60:02}" for s in zones["seconds"]])
     colours = alt.Scale(domain=list(zones["number"]), range=list(ZONE_COLOURS.values()))
@@ -83,11 +83,11 @@ def zone_bars(zones: pd.DataFrame, ink: str = INK) -> alt.LayerChart | alt.Facet
             alt.Tooltip("share:Q", title="Share", format=".0%"),
         ],
     )
-    words = base.mark_text(align="left", dx=5, color=ink).encode(x="seconds:Q", text="time:N")
-    return alt.layer(bars, words).properties(height=135)
+    words = base.mark_text(align="left", dx=5).encode(x="seconds:Q", text="time:N")
+    return alt.layer(bars, words).properties(height=115)
 
 
-def gauge(share: float | None, ink: str = INK) -> alt.LayerChart | alt.FacetChart:
+def gauge(share: float | None) -> Chart:
     """The heart rate as a share of the expected maximum (1 is all of it), over the zones."""
     arcs = pd.DataFrame(
         {
@@ -113,8 +113,8 @@ def gauge(share: float | None, ink: str = INK) -> alt.LayerChart | alt.FacetChar
     words = "–" if share is None else f"{share:.0%}"
     middle = pd.DataFrame({"words": [words], "under": ["of expected maximum"]})
     text = alt.Chart(middle).encode(y=alt.value(_GAUGE_Y))
-    figure = text.mark_text(fontSize=30, fontWeight=600, dy=-26, color=ink)
-    under = text.mark_text(fontSize=12, color=ink, opacity=0.75)
+    figure = text.mark_text(fontSize=30, fontWeight=600, dy=-24)
+    under = text.mark_text(style=QUIET)
     layers = [band, figure.encode(text="words:N"), under.encode(text="under:N")]
     if share is not None:
         at = _angle(min(max(share, _GAUGE_FROM), HIGHEST_SHARE))
@@ -122,7 +122,7 @@ def gauge(share: float | None, ink: str = INK) -> alt.LayerChart | alt.FacetChar
         layers.insert(
             1,
             alt.Chart(needle)
-            .mark_arc(innerRadius=64, outerRadius=100, color=ink, cornerRadius=2)
+            .mark_arc(innerRadius=64, outerRadius=100, cornerRadius=2)
             .encode(
                 theta=alt.Theta("from:Q", scale=scale, stack=None),
                 theta2="to:Q",
@@ -137,20 +137,30 @@ def _angle(share: float) -> float:
     return _HALF_TURN * (2 * (share - _GAUGE_FROM) / (HIGHEST_SHARE - _GAUGE_FROM) - 1)
 
 
+def _own_axes(layers: Chart) -> Chart:
+    """Layers that draw an upright axis each, where they have one."""
+    chart: Chart = layers.resolve_axis(y="independent")
+    return chart
+
+
+def _timed(readings: pd.DataFrame, measure: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"elapsed_ms": readings["elapsed_s"] * 1000, measure: readings[measure].astype("float64")}
+    )
+
+
 def _hover(lines: pd.DataFrame, measure: str, title: str, scale: alt.Scale) -> alt.Chart:
     """Points that show themselves under the pointer, with what was measured there."""
-    seconds = lines.dropna()
-    seconds = seconds.assign(time=[f"{s // 60}:{s % 60:02}" for s in seconds["elapsed_s"]])
     near = alt.selection_point(nearest=True, on="pointerover", clear="pointerout", empty=False)
     points: alt.Chart = (
-        alt.Chart(seconds)
+        alt.Chart(lines.dropna())
         .mark_point(filled=True, size=60, color=MEASURE_COLOURS[measure])
         .encode(
             x=elapsed_axis(),
-            y=alt.Y(f"{measure}:Q", scale=scale, title=title),
+            y=alt.Y(f"{measure}:Q", scale=scale, axis=None),
             opacity=alt.condition(near, alt.value(1), alt.value(0)),
             tooltip=[
-                alt.Tooltip("time:N", title="Time (min:s)"),
+                alt.Tooltip("elapsed_ms:T", title="Time (min:s)", format="%-M:%S"),
                 alt.Tooltip(f"{measure}:Q", title=title, format=",.0f"),
             ],
         )
@@ -159,46 +169,47 @@ def _hover(lines: pd.DataFrame, measure: str, title: str, scale: alt.Scale) -> a
     return points
 
 
-def _zone_bands(
-    maximum_bpm: float, top: float, scale: alt.Scale, ink: str
-) -> alt.LayerChart | alt.FacetChart:
+def _zone_bands(maximum_bpm: float, top: float, scale: alt.Scale) -> Chart:
     bands = pd.DataFrame(
         {
             "number": [zone.number for zone in ZONES],
-            "zone": [f"{zone.number} {zone.name}" for zone in ZONES],
             "from_bpm": [max(LOWEST_BPM, zone.lower * maximum_bpm) for zone in ZONES],
             "to_bpm": [min(zone.upper * maximum_bpm, top) for zone in ZONES],
         }
     )
-    bands["middle_bpm"] = (bands["from_bpm"] + bands["to_bpm"]) / 2
     colours = alt.Scale(domain=list(bands["number"]), range=list(ZONE_COLOURS.values()))
     zones = (
         alt.Chart(bands)
         .mark_rect(opacity=0.22)
         .encode(
-            y=alt.Y("from_bpm:Q", title="Heart rate (bpm)", scale=scale),
+            y=alt.Y("from_bpm:Q", title="Heart rate (bpm)", scale=scale, axis=alt.Axis(grid=False)),
             y2="to_bpm:Q",
             color=alt.Color("number:O", scale=colours, legend=None),
         )
     )
+    # The zones' names stand beside the plot, where no line can cross them.
+    middles = [round(middle) for middle in (bands["from_bpm"] + bands["to_bpm"]) / 2]
+    names = [f"{zone.number} {zone.name}" for zone in ZONES]
+    beside = alt.Axis(
+        orient="right", title=None, grid=False, values=middles,
+        labelExpr=f"{names}[indexof({middles}, datum.value)]",
+    )  # fmt: skip
     words = (
         alt.Chart(bands)
-        .mark_text(align="right", dx=-6, fontSize=11, color=ink, opacity=0.8)
-        .encode(x=alt.value("width"), y=alt.Y("middle_bpm:Q", scale=scale), text=alt.Text("zone:N"))
+        .mark_rule(opacity=0)
+        .encode(y=alt.Y("from_bpm:Q", scale=scale, axis=beside))
     )
-    return alt.layer(zones, words)
+    return _own_axes(alt.layer(zones, words))
 
 
-def _limit(level: str, bpm: float, scale: alt.Scale, ink: str) -> alt.LayerChart | alt.FacetChart:
+def _limit(level: str, bpm: float, scale: alt.Scale) -> Chart:
     limit = pd.DataFrame({"limit": [level], "bpm": [bpm], "words": [f"{level} {bpm:.0f}"]})
-    base = alt.Chart(limit).encode(y=alt.Y("bpm:Q", scale=scale))
+    base = alt.Chart(limit).encode(y=alt.Y("bpm:Q", scale=scale, axis=None))
     rule = base.mark_rule(color=ALERT_COLOURS[level], strokeDash=[6, 4], strokeWidth=1.75).encode(
         tooltip=[
             alt.Tooltip("limit:N", title="Limit"),
             alt.Tooltip("bpm:Q", title="bpm", format=",.0f"),
         ],
     )
-    words = base.mark_text(align="left", dx=4, dy=-7, fontWeight=600, color=ink).encode(
-        x=alt.value(0), text="words:N"
-    )
-    return alt.layer(rule, words)
+    words = base.mark_text(align="left", dx=4, dy=_LABEL_DY[level], fontWeight=600, fontSize=12)
+    return alt.layer(rule, words.encode(x=alt.value(0), text="words:N"))

@@ -5,16 +5,20 @@ what is not among the picked values is drawn faintly.
 """
 
 from collections.abc import Collection
+from itertools import pairwise
 from typing import Final
 
 import altair as alt
 import pandas as pd
 
-from deloton.palette import ALERT_COLOURS, BLUE, GENDER_COLOURS, INK
+from dashboard.chart_look import Chart
+from dashboard.figures import SHARES_SHOWN
+from deloton.heart_rate import ZONES
+from deloton.palette import ALERT_COLOURS, BLUE, GENDER_COLOURS, GREY, INK, ZONE_COLOURS
 
 PICK: Final = "pick"
 _FAINT: Final = 0.25
-HEIGHT: Final = 210
+HEIGHT: Final = 190
 
 LEVEL_SCALE: Final = alt.Scale(domain=list(ALERT_COLOURS), range=list(ALERT_COLOURS.values()))
 _GENDER_SCALE: Final = alt.Scale(domain=list(GENDER_COLOURS), range=list(GENDER_COLOURS.values()))
@@ -24,25 +28,81 @@ _CLOCK_OR_DAY: Final = (
     "timeFormat(datum.value, hours(datum.value) + minutes(datum.value) ? '%H:%M' : '%-d %b')"
 )
 
+# Short enough for a phone.
+_AGE_AXIS: Final = alt.Axis(
+    labelAngle=0,
+    labelOverlap="greedy",
+    labelExpr="replace(replace(datum.label, 'under ', '<'), ' and over', '+')",
+)
 
-def gender_bars(
-    shares: pd.DataFrame, picked: Collection[object]
-) -> alt.LayerChart | alt.FacetChart:
+
+def fleet_bars(shares: pd.DataFrame) -> Chart:
+    """Riders by how hard their hearts work, as `figures.riders_by_share` gives it."""
+    colours = alt.Scale(domain=list(ZONE_COLOURS), range=list(ZONE_COLOURS.values()))
+    scale = alt.Scale(domain=list(SHARES_SHOWN), nice=False)
+    bars = (
+        alt.Chart(shares)
+        .mark_bar(binSpacing=2, cornerRadiusEnd=3)
+        .encode(
+            x=alt.X(
+                "from_percent:Q",
+                title="% of expected maximum",
+                axis=alt.Axis(grid=False, tickCount=8),
+                scale=scale,
+            ),
+            x2="to_percent:Q",
+            y=alt.Y(
+                "riders:Q",
+                title="Riders",
+                axis=alt.Axis(tickMinStep=1, tickCount=3, format=",d", titleY=-28),
+                scale=alt.Scale(domainMin=0),
+            ),
+            y2=alt.datum(0),
+            color=alt.Color("number:O", scale=colours, legend=None),
+            tooltip=[
+                alt.Tooltip("from_percent:Q", title="From (%)"),
+                alt.Tooltip("zone:N", title="Zone"),
+                alt.Tooltip("riders:Q", title="Riders", format=","),
+            ],
+        )
+    )
+    layers = alt.layer(bars, _zone_names(scale)).properties(height=170)
+    chart: Chart = layers.resolve_axis(x="independent")
+    return chart
+
+
+def _zone_names(scale: alt.Scale) -> alt.Chart:
+    """The names of the zones above the plot, and lines where they begin."""
+    lowest, highest = SHARES_SHOWN
+    begins = [100 * zone.lower for zone in ZONES[1:]]
+    edges = [lowest, *begins, highest]
+    middles = [(low + high) / 2 for low, high in pairwise(edges)]
+    names = [f"{zone.number} {zone.name}" for zone in ZONES]
+    above = alt.Axis(
+        orient="top", title=None, grid=False, values=middles,
+        labelExpr=f"{names}[indexof({middles}, datum.value)]",
+    )  # fmt: skip
+    rules: alt.Chart = (
+        alt.Chart(pd.DataFrame({"begins": begins}))
+        .mark_rule(strokeDash=[2, 3], color=GREY)
+        .encode(x=alt.X("begins:Q", scale=scale, axis=above))
+    )
+    return rules
+
+
+def gender_bars(shares: pd.DataFrame, picked: Collection[object]) -> Chart:
     """Shares of rides and of time ridden by gender; picked by `gender`."""
     shown = shares.assign(shown=_strength(shares["gender"], picked))
-    base = alt.Chart(shown).encode(
-        x=alt.X(
-            "share:Q",
-            stack="zero",
-            axis=alt.Axis(format="%", title="Share (%)", tickCount=5),
-            scale=alt.Scale(domain=[0, 1]),
-        ),
-        y=alt.Y("of:N", title=None, sort=None),
-        order=alt.Order("gender:N"),
-    )
+    base = alt.Chart(shown).encode(y=alt.Y("of:N", title=None, sort=None))
     bars = (
-        base.mark_bar(height=42, cursor="pointer")
+        base.mark_bar(height=46, cursor="pointer")
         .encode(
+            x=alt.X(
+                "from:Q",
+                axis=alt.Axis(format="%", title="Share", tickCount=5),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
+            x2="to:Q",
             color=alt.Color(
                 "gender:N",
                 scale=_GENDER_SCALE,
@@ -58,13 +118,13 @@ def gender_bars(
         .add_params(_pick("gender"))
     )
     words = (
-        base.mark_text(fontWeight=600, fontSize=13)
+        base.mark_text(fontWeight=600)
         .encode(
-            x=alt.X("share:Q", stack="zero", bandPosition=0.5),
-            detail="gender:N",
+            x=alt.X("middle:Q"),
             text=alt.Text("share:Q", format=".0%"),
             color=alt.condition("datum.gender == 'male'", alt.value("white"), alt.value(INK)),
         )
+        .transform_calculate(middle="(datum.from + datum.to) / 2")
         .transform_filter("datum.share > 0.06")
     )
     return alt.layer(bars, words).properties(height=HEIGHT)
@@ -76,7 +136,7 @@ def age_bars(bands: pd.DataFrame, picked: Collection[object]) -> alt.Chart:
         _bars(bands, "age_band", picked)
         .mark_bar(color=BLUE, cornerRadiusEnd=3, cursor="pointer")
         .encode(
-            x=alt.X("age_band:N", sort=None, title="Age (years)", axis=alt.Axis(labelAngle=0)),
+            x=alt.X("age_band:N", sort=None, title="Age (years)", axis=_AGE_AXIS),
             y=_rides(),
             tooltip=[alt.Tooltip("age_band:N", title="Age"), _rides_tooltip()],
         )
@@ -180,7 +240,7 @@ def alerts_by_hour(hours: pd.DataFrame) -> alt.Chart:
     return chart
 
 
-def alerts_by_level(levels: pd.DataFrame, ink: str = INK) -> alt.LayerChart | alt.FacetChart:
+def alerts_by_level(levels: pd.DataFrame) -> Chart:
     """Alerts by `level` in the order given: `alerts`."""
     base = alt.Chart(levels).encode(
         y=alt.Y("level:N", sort=None, title=None), x=alt.X("alerts:Q", axis=None)
@@ -188,30 +248,30 @@ def alerts_by_level(levels: pd.DataFrame, ink: str = INK) -> alt.LayerChart | al
     bars = base.mark_bar(cornerRadiusEnd=3, height=30).encode(
         color=alt.Color("level:N", scale=LEVEL_SCALE, legend=None)
     )
-    words = base.mark_text(align="left", dx=6, fontSize=13, color=ink).encode(
-        text=alt.Text("alerts:Q", format=",")
-    )
+    words = base.mark_text(align="left", dx=6).encode(text=alt.Text("alerts:Q", format=","))
     return alt.layer(bars, words).properties(height=HEIGHT)
 
 
-def weekly_bars(weeks: pd.DataFrame) -> alt.Chart:
-    """Rides by week (`at`, `until`: ISO days): `rides`, `riders`."""
+def weekly_bars(weeks: pd.DataFrame, measure: str, title: str) -> alt.Chart:
+    """A measure by week (`at`, `until`: ISO days), with the weeks' `rides` and `riders`."""
     chart: alt.Chart = (
         alt.Chart(weeks)
-        .mark_bar(color=BLUE, binSpacing=2)
+        .mark_bar(color=BLUE, binSpacing=2, cornerRadiusEnd=3)
         .encode(
             x=alt.X(
                 "at:T",
-                title="Week",
+                title="Week from",
                 axis=alt.Axis(format="%-d %b", grid=False, values=_days(weeks["at"])),
+                scale=_at_least(weeks, pd.Timedelta(weeks=8)),
             ),
             x2="until:T",
-            y=_rides(),
+            y=alt.Y(f"{measure}:Q", title=title, axis=alt.Axis(tickCount=5, format=",~f")),
             y2=alt.datum(0),
             tooltip=[
                 alt.Tooltip("at:T", title="Week from", format="%-d %b %Y"),
                 _rides_tooltip(),
                 alt.Tooltip("riders:Q", title="Riders", format=","),
+                alt.Tooltip(f"{measure}:Q", title=title, format=",.0f"),
             ],
         )
         .properties(height=260)
@@ -243,10 +303,10 @@ def _present(values: "pd.Series[object]") -> list[str]:
 
 
 def _at_least(rows: pd.DataFrame, span: pd.Timedelta) -> alt.Scale:
-    """From the first `at` to the last `until`, or longer: a single bar would be a wall."""
-    first, last = pd.Timestamp(rows["at"].min()), pd.Timestamp(rows["until"].max())
-    first = min(first, last - span)
-    return alt.Scale(domain=[f"{at:%Y-%m-%dT%H:%M:%S}" for at in (first, last)])
+    """Up to the last `until`, from the first `at` or earlier: a single bar would be a wall."""
+    at = min(pd.Timestamp(rows["at"].min()), pd.Timestamp(rows["until"].max()) - span)
+    first = alt.DateTime(year=at.year, month=at.month, date=at.day, hours=at.hour)
+    return alt.Scale(domainMin=first)
 
 
 def _days(at: "pd.Series[str]") -> list[str]:
@@ -272,5 +332,5 @@ def _time_axis() -> alt.Axis:
 
 
 def _level() -> alt.Color:
-    legend = alt.Legend(orient="top", title=None)
+    legend = alt.Legend(orient="right", title=None)
     return alt.Color("level:N", scale=LEVEL_SCALE, legend=legend)

@@ -14,20 +14,24 @@ from deloton.heart_rate import (
     age_on,
     expected_maximum_bpm,
     limits_of,
+    zone_of,
 )
 from deloton.ride_figures import time_in_zones
 
 POLICY: Final = LimitPolicy()
 LEVELS: Final = ("low", "high", "critical")
 _RANK: Final = {"critical": 0, "high": 1, "low": 2, "": 3}
+WHO: Final = ("name", "bike_serial")
+SHARE_STEP_PERCENT: Final = 2
+# In percent of the expected maximum; whoever is beyond counts at the end.
+SHARES_SHOWN: Final = (40, 112)
 
-# How the grid of riders can be sorted: label → column and whether the smallest comes first.
+# How riders can be sorted below those in danger: label → column, and whether the smallest is first.
 SORTS: Final = {
-    "In danger first": (["rank", "share_percent"], [True, False]),
-    "% of maximum": (["share_percent"], [False]),
-    "Power": (["power_watts"], [False]),
-    "Name": (["name"], [True]),
-    "Just started": (["elapsed_s"], [True]),
+    "% of maximum": ("share_percent", False),
+    "Power": ("power_watts", False),
+    "Name": ("name", True),
+    "Just started": ("elapsed_s", True),
 }
 
 # Bests that a ride may be beating while it goes on: metric → label, unit. A mean of a few seconds
@@ -83,13 +87,44 @@ def with_danger(live: pd.DataFrame, today: date) -> pd.DataFrame:
     rides.loc[rate >= rides["high_bpm"], "level"] = "high"
     rides.loc[rate >= rides["critical_bpm"], "level"] = "critical"
     rides["rank"] = rides["level"].map(_RANK).astype("int64")
-    return sorted_by(rides, "In danger first")
+    return sorted_by(rides, "% of maximum")
 
 
 def sorted_by(rides: pd.DataFrame, sort: str) -> pd.DataFrame:
-    """Rides in one of the orders of `SORTS`; what was not measured comes last."""
-    columns, ascending = SORTS[sort]
-    return rides.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
+    """Rides in danger, the worst first, then all others in one of the orders of `SORTS`.
+
+    What was not measured comes last.
+    """
+    column, ascending = SORTS[sort]
+    return rides.sort_values(
+        ["rank", column], ascending=[True, ascending], kind="stable", na_position="last"
+    )
+
+
+def found(rides: pd.DataFrame, text: str) -> pd.DataFrame:
+    """The rides whose rider's name or bike holds a text, whatever its case."""
+    if not text.strip():
+        return rides
+    wanted = [rides[column].str.contains(text.strip(), case=False, regex=False) for column in WHO]
+    return rides[wanted[0] | wanted[1]]
+
+
+def riders_by_share(rides: pd.DataFrame) -> pd.DataFrame:
+    """A row per step of `SHARE_STEP_PERCENT` that hearts beat at, the lowest first.
+
+    `from_percent`, `to_percent` of the expected maximum; `number`, `zone` (its name); `riders`.
+    """
+    lowest, highest = SHARES_SHOWN
+    shares = rides["share_percent"].dropna().clip(lowest, highest - SHARE_STEP_PERCENT)
+    steps = (shares // SHARE_STEP_PERCENT * SHARE_STEP_PERCENT).astype("int64")
+    counts = steps.value_counts().sort_index()
+    bars = counts.rename_axis("from_percent").reset_index(name="riders")
+    zones = [zone_of(float(percent), 100) for percent in bars["from_percent"]]
+    return bars.assign(
+        to_percent=bars["from_percent"] + SHARE_STEP_PERCENT,
+        number=[zone.number for zone in zones],
+        zone=[f"{zone.number} {zone.name}" for zone in zones],
+    )
 
 
 def with_gaps(readings: pd.DataFrame) -> pd.DataFrame:

@@ -1,24 +1,42 @@
 """SHELL: what all pages share: the look, the words while the database is away, small pieces."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.chart_look import Chart, dressed
 from dashboard.sharing import Answer
 from dashboard.sources import queries
 from deloton.database import is_transient
-from deloton.palette import ALERT_COLOURS, INK, NIGHT_INK
+from deloton.palette import ALERT_COLOURS, NIGHT_PANEL, NIGHT_PAPER, PANEL, PAPER
 
-# What the theme cannot say: less air on top, tiles that are cards, the warning at the foot.
+# What the theme cannot say: cards on a page that is a little darker, tiles in even columns, the
+# warning at the foot.
 _STYLE = f"""<style>
-.stMainBlockContainer {{ padding: 4.2rem 2rem 6rem; max-width: 1500px; }}
-[data-testid="stMetric"] {{ min-width: 9.5rem; }}
-[data-testid="stMetricValue"] {{ font-variant-numeric: tabular-nums; }}
-[data-testid="stMetricLabel"] {{ opacity: .8; }}
-h1 {{ padding: 0 !important; margin-bottom: .6rem !important; }}
+.stApp {{ background: light-dark({PANEL}, {NIGHT_PAPER}); }}
+.stAppHeader {{ background: light-dark({PAPER}, {NIGHT_PANEL}) !important;
+  box-shadow: 0 1px 3px rgb(0 0 0 / .12); }}
+.stMainBlockContainer {{ padding: 5rem 2rem 6rem; max-width: 1800px; }}
+h1 {{ padding: 0 0 .8rem !important; }}
+[data-testid="stButtonGroup"] button {{ min-height: 2.5rem; }}
 [data-stale="true"] {{ opacity: 1 !important; }}
+[class*="st-key-card-"], [data-testid="stMetric"] {{
+  background: light-dark({PAPER}, {NIGHT_PANEL}); border-radius: 10px;
+}}
+[class*="st-key-tiles-"] {{
+  display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr));
+}}
+[class*="st-key-tiles-"] > * {{ width: auto !important; min-width: 0; }}
+[data-testid="stMetric"] {{ height: 100%; }}
+[data-testid="stMetric"] > div {{ padding: .7rem 1rem; }}
+[data-testid="stMetricValue"] {{ font-variant-numeric: tabular-nums; }}
+.st-key-others {{
+  position: sticky; top: 4.6rem; max-height: calc(100vh - 5.5rem); overflow: auto;
+}}
 .st-key-danger {{
   position: fixed; left: 0; right: 0; bottom: 0; z-index: 1000; padding: .9rem 2rem;
   color: #fff; background: {ALERT_COLOURS["critical"]}; box-shadow: 0 -4px 24px rgba(0,0,0,.35);
@@ -28,12 +46,39 @@ h1 {{ padding: 0 !important; margin-bottom: .6rem !important; }}
   .st-key-danger {{ animation: beat 1.2s ease-in-out infinite; }}
   @keyframes beat {{ 50% {{ box-shadow: 0 -4px 32px 6px {ALERT_COLOURS["critical"]}; }} }}
 }}
+@media (min-width: 1101px) {{
+  .st-key-tiles-filters {{ grid-template-columns: auto repeat(4, minmax(8rem, 1fr)); }}
+}}
+@media (max-width: 1100px) {{
+  .st-key-tiles-filters > :first-child {{ grid-column: 1 / -1; }}
+  .st-key-closely > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] {{
+    flex-wrap: wrap;
+  }}
+  .st-key-closely > * > * > [data-testid="stColumn"] {{ min-width: 100%; }}
+  .st-key-others {{ max-height: none; }}
+}}
 @media (max-width: 640px) {{
-  .stMainBlockContainer {{ padding: 4rem .9rem 6rem; }}
-  [data-testid="stMetric"] {{ min-width: 8rem; padding: .6rem .8rem; }}
+  .stMainBlockContainer {{ padding: 4.5rem .9rem 6rem; }}
+  [class*="st-key-tiles-"] {{ grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }}
+  [data-testid="stMetric"] > div {{ padding: .5rem .8rem; }}
+  [data-testid="stMetricValue"] {{ font-size: 1.45rem; }}
   .st-key-danger p {{ font-size: 1.05rem; }}
 }}
 </style>"""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure with its label; `change` is grey, since no change is good or bad in itself.
+
+    `good` makes it green: something to be glad of.
+    """
+
+    label: str
+    value: str
+    change: str | None = None
+    since: str | None = None
+    good: bool = False
 
 
 def dress() -> None:
@@ -41,9 +86,22 @@ def dress() -> None:
     st.html(_STYLE)
 
 
-def ink() -> str:
-    """The colour of words and lines on the viewer's background."""
-    return NIGHT_INK if st.context.theme.type == "dark" else INK
+def draw(chart: Chart, key: str, alt: str, place: DeltaGenerator | None = None) -> None:
+    """Show a chart in our style; `alt` is what it shows, for who cannot see it."""
+    (place or st).altair_chart(in_our_style(chart), key=key, alt=alt, theme=None)
+
+
+def in_our_style(chart: Chart) -> Chart:
+    """The chart on the viewer's background."""
+    return dressed(chart, night=st.context.theme.type == "dark")
+
+
+def card(key: str, title: str = "", place: DeltaGenerator | None = None) -> DeltaGenerator:
+    """A box with a title, to put a chart or a table into."""
+    box = (place or st).container(border=True, key=f"card-{key}")
+    if title:
+        box.markdown(f"**{title}**")
+    return box
 
 
 def wall_clock(moment: datetime) -> datetime:
@@ -72,20 +130,24 @@ def answered(ask: Callable[[], Answer]) -> Answer | None:
     return answer
 
 
-def tiles(key: str, entries: Sequence[tuple[str, str, str | None, str | None]]) -> None:
-    """Cards in a row that wraps: label, value, change (or None), what it is a change since."""
-    with st.container(horizontal=True, key=key, gap="small"):
-        for label, value, change, since in entries:
-            # A change is neither good nor bad in itself: grey.
+def tiles(key: str, entries: Sequence[Tile]) -> None:
+    """Tiles in even columns."""
+    with st.container(horizontal=True, key=f"tiles-{key}"):
+        for tile in entries:
             st.metric(
-                label,
-                value,
-                change,
+                tile.label,
+                tile.value,
+                tile.change,
                 border=True,
-                delta_color="off",
+                delta_color="green" if tile.good else "off",
                 delta_arrow="off",
-                delta_description=since,
+                delta_description=tile.since,
             )
+
+
+def marked(label: str, colour: str, is_marked: bool) -> str:
+    """A label that calls for a look, or the label as it is."""
+    return f":{colour}[:material/warning: **{label}**]" if is_marked else label
 
 
 def chosen_ride() -> int | None:

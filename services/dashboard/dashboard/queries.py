@@ -7,8 +7,10 @@ from typing import Final
 import pandas as pd
 
 from dashboard import recent
+from dashboard.bikes import with_state
 from dashboard.database import Database
 from dashboard.figures import with_danger, with_limits
+from dashboard.rider_cards import SPARKLINE_S
 from dashboard.sharing import Answer, SharedAnswers
 from deloton.ride_figures import personal_bests
 
@@ -16,12 +18,13 @@ LIVE_RIDES_LIMIT: Final = 20_000
 RIDE_READINGS_LIMIT: Final = 3_600
 RECENT_RIDES_LIMIT: Final = 150_000
 ALERTS_LIMIT: Final = 5_000
-SPARKLINE_S: Final = 60
+BIKES_LIMIT: Final = 100_000
 LEADERS: Final = 10
 
 # For how many seconds an answer is fresh: what moves by the second, by the minute, hardly.
 EACH_SECOND: Final = 1.0
 A_FEW_SECONDS: Final = 5.0
+TEN_SECONDS: Final = 10.0
 HALF_A_MINUTE: Final = 30.0
 FIVE_MINUTES: Final = 300.0
 
@@ -53,7 +56,7 @@ LIMIT $1
 _SPARKLINES = """
 SELECT ride_id, array_agg(heart_rate_bpm ORDER BY at) AS rates
 FROM readings
-WHERE ride_id = ANY($1) AND at > now() - $2 * interval '1 second' AND heart_rate_bpm IS NOT NULL
+WHERE ride_id = ANY($1) AND at > now() - $2 * interval '1 second'
 GROUP BY ride_id
 """
 
@@ -121,6 +124,40 @@ ORDER BY alerts.measured_at DESC
 LIMIT $2
 """
 
+# The latest ended ride of each bike by the index of (bike, start); readings of open rides alone.
+_BIKES = """
+SELECT bikes.serial, bikes.firmware, latest.ended_at, latest.power_deviation_s,
+       under_way.at AS reading_at, now() AS read_at
+FROM bikes
+LEFT JOIN LATERAL (
+    SELECT rides.ended_at, rides.power_deviation_s FROM rides
+    WHERE rides.bike_serial = bikes.serial AND rides.ended_at IS NOT NULL
+    ORDER BY rides.started_at DESC LIMIT 1
+) AS latest ON true
+LEFT JOIN (
+    SELECT rides.bike_serial, max(last.at) AS at
+    FROM rides
+    CROSS JOIN LATERAL (
+        SELECT readings.at FROM readings
+        WHERE readings.ride_id = rides.ride_id AND readings.at > now() - interval '1 day'
+        ORDER BY readings.at DESC LIMIT 1
+    ) AS last
+    WHERE rides.ended_at IS NULL AND rides.started_at > now() - interval '1 day'
+    GROUP BY rides.bike_serial
+) AS under_way ON under_way.bike_serial = bikes.serial
+LIMIT $1
+"""
+
+_BIKE_WEEKS = """
+SELECT bike_serial, count(*) AS rides,
+       sum(heart_rate_count)::float
+           / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
+           AS contact_share
+FROM rides
+WHERE bike_serial = ANY($1) AND started_at > now() - interval '7 days'
+GROUP BY bike_serial
+"""
+
 _WEEKS = """
 SELECT date_trunc('week', started_at AT TIME ZONE $1)::date AS week, count(*) AS rides,
        count(DISTINCT rider_id) AS riders, coalesce(sum(duration_s), 0) AS duration_s,
@@ -176,7 +213,7 @@ class Queries:
         return self.answers.get("live_rides", EACH_SECOND, ask)
 
     def sparklines(self, ride_ids: list[int]) -> Answer:
-        """A row per ride: `rates`, the heart rates of its last minute, oldest first."""
+        """A row per ride: `rates`, the heart rates of its last minute, oldest first, with gaps."""
         ids = sorted(ride_ids)
         return self.answers.get(
             ("sparklines", *ids),
@@ -240,6 +277,22 @@ class Queries:
             ("alerts", window_h),
             A_FEW_SECONDS,
             lambda: self.database.fetch(_ALERTS, window_h, ALERTS_LIMIT),
+        )
+
+    def bikes(self) -> Answer:
+        """A row per bike, as `bikes.with_state` says."""
+
+        def ask() -> pd.DataFrame:
+            return with_state(self.database.fetch(_BIKES, BIKES_LIMIT))
+
+        return self.answers.get("bikes", TEN_SECONDS, ask)
+
+    def bike_weeks(self, serials: list[str]) -> Answer:
+        """A row per bike ridden in 7 days: `rides`, `contact_share` (of seconds, 0 to 1)."""
+        return self.answers.get(
+            ("bike_weeks", *serials),
+            HALF_A_MINUTE,
+            lambda: self.database.fetch(_BIKE_WEEKS, serials),
         )
 
     def weeks(self) -> Answer:

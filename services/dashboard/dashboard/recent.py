@@ -95,15 +95,21 @@ def headline(rides: pd.DataFrame) -> dict[str, float]:
 
 
 def gender_shares(rides: pd.DataFrame) -> pd.DataFrame:
-    """A row per gender and measure (`Rides`, `Time ridden`): `gender`, `of`, `share`, `amount`."""
+    """A row per gender and measure (`Rides`, `Time ridden`): `gender`, `of`, `share`, `amount`.
+
+    The shares of a measure stand on one another, from `from` to `to`.
+    """
     groups = rides.groupby("gender", observed=True)
     parts = {"Rides": groups.size(), "Time ridden": groups["duration_s"].sum()}
-    rows = []
-    for of, amounts in parts.items():
-        total = amounts.sum()
-        for gender, amount in amounts.items():
-            rows.append((gender, of, amount / total if total else 0.0, amount))
-    return pd.DataFrame(rows, columns=["gender", "of", "share", "amount"])
+    shares = pd.concat(
+        amounts.rename("amount").reset_index().assign(of=of) for of, amounts in parts.items()
+    )
+    by_measure = shares.groupby("of")["amount"]
+    totals = by_measure.transform("sum").replace(0, float("nan"))
+    shares["share"] = (shares["amount"] / totals).fillna(0.0)
+    shares["to"] = (by_measure.cumsum() / totals).fillna(0.0)
+    shares["from"] = shares["to"] - shares["share"]
+    return shares
 
 
 def by_age_band(rides: pd.DataFrame) -> pd.DataFrame:

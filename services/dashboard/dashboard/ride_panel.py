@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import charts, figures
 from dashboard.formats import NOTHING, change, clock, number, plain
-from dashboard.layout import ink, tiles, wall_clock
+from dashboard.layout import Tile, card, draw, tiles, wall_clock
 from dashboard.sources import queries
 
 CHANGE_OVER_S = 10
@@ -27,7 +27,7 @@ WHAT_LEVELS_MEAN = {
 def show_ride(ride: Any, place: str, *, live: bool) -> None:  # noqa: ANN401 - a row
     """Everything about a ride; `place` keeps the charts of two pages apart."""
     readings = figures.with_gaps(queries().readings(int(ride["ride_id"]), ride["started_at"]).rows)
-    card(ride, readings)
+    who(ride, readings)
     if live:
         warn(ride)
         live_tiles(ride, readings, place)
@@ -38,15 +38,15 @@ def show_ride(ride: Any, place: str, *, live: bool) -> None:  # noqa: ANN401 - a
         return
     heart(ride, readings, place, live=live)
     for column, (measure, title) in zip(st.columns(3), TITLES.items(), strict=True):
-        chart = charts.measure_line(readings, measure, title)
-        column.altair_chart(chart, key=f"{place}-{measure}")
-    bests(ride, readings, live=live)
+        with card(f"{place}-{measure}", place=column):
+            line = charts.measure_line(readings, measure, title)
+            draw(line, f"{place}-{measure}", f"{title} over the whole ride")
+    bests(ride, readings, place, live=live)
 
 
-def card(ride: Any, readings: pd.DataFrame) -> None:  # noqa: ANN401
+def who(ride: Any, readings: pd.DataFrame) -> None:  # noqa: ANN401
     """Who rides, and on what."""
     known = pd.notna(ride["age"])
-    st.subheader(f":material/person: {rider_name(ride)}", anchor=False)
     elapsed = None if readings.empty else readings["elapsed_s"].iloc[-1]
     facts = (
         str(ride["gender"]),
@@ -57,9 +57,12 @@ def card(ride: Any, readings: pd.DataFrame) -> None:  # noqa: ANN401
         f"weight {number(ride['weight_kg'], 'kg')}",
         f"bike {ride['bike_serial']}",
         f"since {wall_clock(ride['started_at']):%H:%M:%S, %-d %b}",
-        f"**{clock(elapsed)}** min ridden",
+        f"{clock(elapsed)} min ridden",
     )
-    st.markdown(" · ".join(plain(fact) if "**" not in fact else fact for fact in facts))
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        name = f":material/person: {rider_name(ride)}"
+        st.subheader(name, anchor=False, width="content")
+        st.markdown(plain(" · ".join(facts)), width="content")
 
 
 def rider_name(ride: Any) -> str:  # noqa: ANN401
@@ -87,22 +90,22 @@ def live_tiles(ride: Any, readings: pd.DataFrame, place: str) -> None:  # noqa: 
     for measure, label in {**labels, "resistance": "Resistance"}.items():
         unit = UNITS[measure]
         before = figures.value_before(readings, measure, CHANGE_OVER_S)
-        moved = change(ride[measure], before, unit)
-        entries.append((label, number(ride[measure], unit), moved or NOTHING, "in 10 s"))
-    tiles(f"{place}-tiles", entries)
+        moved = change(ride[measure], before, unit) or NOTHING
+        entries.append(Tile(label, number(ride[measure], unit), moved, "in 10 s"))
+    tiles(f"{place}-now", entries)
 
 
 def total_tiles(ride: Any, place: str) -> None:  # noqa: ANN401
     """What a ride that is over adds up to."""
     tiles(
-        f"{place}-tiles",
+        f"{place}-totals",
         [
-            ("Duration (min:s)", clock(ride["duration_s"]), None, None),
-            ("Mean power", number(ride["mean_power_watts"], "W"), None, None),
-            ("Highest power", number(ride["max_power_watts"], "W"), None, None),
-            ("Energy", number(ride["energy_kj"], "kJ", 1), None, None),
-            ("Mean heart rate", number(ride["mean_heart_rate_bpm"], "bpm"), None, None),
-            ("Highest heart rate", number(ride["max_heart_rate_bpm"], "bpm"), None, None),
+            Tile("Duration (min:s)", clock(ride["duration_s"])),
+            Tile("Mean power", number(ride["mean_power_watts"], "W")),
+            Tile("Highest power", number(ride["max_power_watts"], "W")),
+            Tile("Energy", number(ride["energy_kj"], "kJ", 1)),
+            Tile("Mean heart rate", number(ride["mean_heart_rate_bpm"], "bpm")),
+            Tile("Highest heart rate", number(ride["max_heart_rate_bpm"], "bpm")),
         ],
     )
 
@@ -112,34 +115,35 @@ def heart(ride: Any, readings: pd.DataFrame, place: str, *, live: bool) -> None:
     maximum = float(ride["maximum_bpm"])
     limits = {level: float(ride[f"{level}_bpm"]) for level in figures.LEVELS}
     wide, narrow = st.columns([3, 1])
-    line = charts.heart_rate_line(readings, maximum, limits, ink())
-    wide.altair_chart(line, key=f"{place}-heart-rate")
+    with card(f"{place}-heart-rate", place=wide):
+        line = charts.heart_rate_line(readings, maximum, limits)
+        draw(line, f"{place}-heart-rate", "Heart rate over the whole ride, with zones and limits")
     rate = ride["heart_rate_bpm"] if live else ride["mean_heart_rate_bpm"]
     share = None if pd.isna(rate) else float(rate) / maximum
-    narrow.altair_chart(charts.gauge(share, ink()), key=f"{place}-gauge")
-    narrow.markdown("Time in zones (min:s)" if live else "Gauge: mean. Time in zones (min:s)")
-    zones = figures.zone_seconds(readings, maximum)
-    narrow.altair_chart(charts.zone_bars(zones, ink()), key=f"{place}-zones")
+    title = "Heart rate now, time in zones" if live else "Mean heart rate, time in zones"
+    with card(f"{place}-zones", title, narrow):
+        draw(charts.gauge(share), f"{place}-gauge", "Heart rate as share of the expected maximum")
+        zones = figures.zone_seconds(readings, maximum)
+        draw(charts.zone_bars(zones), f"{place}-zones", "Minutes and seconds in each zone")
 
 
-def bests(ride: Any, readings: pd.DataFrame, *, live: bool) -> None:  # noqa: ANN401
+def bests(ride: Any, readings: pd.DataFrame, place: str, *, live: bool) -> None:  # noqa: ANN401
     """The rider's bests, with a badge where this ride is beating one."""
     if pd.isna(ride["rider_id"]):
         return
     stored = queries().bests(int(ride["rider_id"])).rows
-    if live:
-        rows = figures.beside_bests(stored, figures.figures_so_far(readings))
-    else:
-        totals = {metric: ride[metric] for metric in figures.BEST_LABELS}
-        rows = figures.beside_bests(stored, totals)
-    st.markdown("**Personal bests** of rides before" if live else "**Personal bests**")
-    with st.container(horizontal=True, gap="small"):
-        for best in rows.itertuples():
-            with st.container(border=True, width=210, gap=None):
-                st.markdown(f"{best.label}  \n**{in_words(best.best, best.unit)}**")
-                st.markdown(f"this ride {in_words(best.now, best.unit)}")
-                if best.beaten:
-                    st.badge("New best", icon=":material/trophy:", color="green")
+    totals = {metric: ride.get(metric) for metric in figures.BEST_LABELS}
+    rows = figures.beside_bests(stored, figures.figures_so_far(readings) if live else totals)
+    st.markdown("**This ride beside the rider's personal bests**")
+    tiles(f"{place}-bests", [best_tile(best) for best in rows.itertuples()])
+
+
+def best_tile(best: Any) -> Tile:  # noqa: ANN401
+    """A figure of this ride, and what it is compared with."""
+    now, before = (in_words(value, best.unit) for value in (best.now, best.best))
+    if best.beaten:
+        return Tile(best.label, now, ":material/trophy: New best", f"before {before}", good=True)
+    return Tile(best.label, now, f"best {before}")
 
 
 def in_words(value: float | None, unit: str) -> str:

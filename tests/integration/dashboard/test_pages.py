@@ -22,7 +22,7 @@ from tests.integration.dashboard.stored_rides import (
 from tests.roles import as_role
 
 SCRIPT = Path(dashboard.__file__).with_name("app.py")
-PAGES = ("live", "recent", "alerts", "all_time")
+PAGES = ("live", "recent", "alerts", "bikes", "all_time")
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def words(page: AppTest) -> str:
         ("live", "No one is riding right now"),
         ("recent", "No rides in this window"),
         ("alerts", "No alerts in this window"),
+        ("bikes", "No bike has been ridden yet"),
         ("all_time", "No one has ridden yet"),
     ],
 )
@@ -86,7 +87,7 @@ async def test_a_rider_in_danger_is_chosen_by_the_address_and_warned_about(
     assert "heart rate critical, 180 bpm, at or above the limit of 173 bpm" in words(page)
     assert tile(page, "Riding now") == "1"
     assert tile(page, "Power") == "150 W"
-    assert tile(page, "Outside limits") == "1"
+    assert tile(page, ":red[:material/warning: **Outside limits**]") == "1"
     page.run()
     assert "Ada Example" in page.subheader[0].value
 
@@ -181,7 +182,31 @@ async def test_alerts_are_counted_with_how_long_they_took(
     assert tile(page, "Mailed") == "1"
     assert tile(page, "Latency, median") == "0.64 s"
     assert set(page.dataframe[0].value["State"]) == {"mailed", "too old to mail"}
+    assert set(page.dataframe[0].value["Ride"]) == {f"/recent?ride={ride_id}"}
     assert tile(open_page("live"), "Alerts, last hour") == "2"
+
+
+async def test_a_faulty_bike_comes_first_and_shows_that_it_is_in_use(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    await store_ended_rides(database_url, ["female"] * 3, hours_ago=30)
+    await store_live_ride(database_url, 120)
+    await sql(
+        database_url,
+        "INSERT INTO rides (bike_serial, started_at, ended_at, end_reason, reading_count, "
+        "heart_rate_count, power_deviation_s) SELECT 'SN1', now() - interval '2 h', "
+        "now() - interval '110 min', 'next_ride', 400, 300, 30",
+    )
+    page = open_page("bikes")
+    assert tile(page, ":red[:material/warning: **Faulty**]") == "1"
+    assert tile(page, "In use") == "0"
+    assert tile(page, "Silent") == "3"
+    first = page.dataframe[0].value.iloc[0]
+    assert (first["Bike"], list(first["State"])) == ("SN1", ["faulty", "in use"])
+    assert (first["Contact (%)"], first["Rides, 7 days"]) == (75.0, 2)
+    page.segmented_control(key="state").set_value("silent").run()
+    page.text_input(key="bike").set_value("101").run()
+    assert list(page.dataframe[0].value["Bike"]) == ["SN101"]
 
 
 async def test_all_time_adds_up_and_leaders_have_an_age(
@@ -194,6 +219,9 @@ async def test_all_time_adds_up_and_leaders_have_an_age(
     assert len(page.dataframe) == 3
     page.segmented_control(key="leaders-age").set_value("under 25").run()
     assert words(page).count("No one of this age yet") == 3
+    for measure in ("Riders", "Time ridden", "Energy"):
+        page.segmented_control(key="growth").set_value(measure).run()
+        assert not page.exception
 
 
 def test_a_database_that_never_answered_is_told_kindly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ from dashboard.charts import gauge, heart_rate_line
 from dashboard.figures import (
     beside_bests,
     figures_so_far,
+    found,
+    riders_by_share,
     sorted_by,
     with_danger,
     with_gaps,
@@ -61,9 +63,27 @@ def test_a_rider_without_a_birthday_is_measured_by_the_age_that_alerts_take() ->
     assert rides["age"].isna().all()
 
 
-def test_riders_are_sorted_by_share_and_what_was_not_measured_comes_last() -> None:
-    rides = with_danger(live((AGED_50, None, None), (AGED_50, 100, None), (None, 30, None)), TODAY)
-    assert list(sorted_by(rides, "% of maximum")["ride_id"]) == [1, 2, 0]
+def test_below_those_in_danger_riders_are_sorted_and_what_was_not_measured_comes_last() -> None:
+    rides = with_danger(
+        live((AGED_50, None, None), (AGED_50, 100, None), (None, 30, None), (AGED_50, 110, None)),
+        TODAY,
+    )
+    assert list(sorted_by(rides, "% of maximum")["ride_id"]) == [2, 3, 1, 0]
+
+
+def test_a_rider_is_found_by_part_of_the_name_or_of_the_bike() -> None:
+    rides = pd.DataFrame({"name": ["Ada (Example)", "Bo"], "bike_serial": ["SN0001", "SN0002"]})
+    assert list(found(rides, " example) ")["name"]) == ["Ada (Example)"]
+    assert list(found(rides, "0002")["name"]) == ["Bo"]
+    assert len(found(rides, "")) == 2
+
+
+def test_hearts_beyond_the_shown_shares_count_at_the_ends() -> None:
+    shares = [20.0, 60.0, 61.9, None, 200.0]
+    bars = riders_by_share(pd.DataFrame({"share_percent": shares}))
+    assert list(bars["from_percent"]) == [40, 60, 110]
+    assert list(bars["number"]) == [1, 2, 5]
+    assert list(bars["riders"]) == [1, 2, 1]
 
 
 def test_a_missing_second_becomes_an_empty_row() -> None:
@@ -99,7 +119,7 @@ def test_the_heart_rate_line_shows_a_gap_and_the_riders_limits() -> None:
     chart = heart_rate_line(readings, 173, {"low": 50, "high": 155.7}).to_dict()
     assert len(chart["layer"]) == 5  # zones, two limits, the line, what the pointer meets
     drawn = [row for rows in chart["datasets"].values() for row in rows]
-    assert {"elapsed_s": 2, "heart_rate_bpm": None} in drawn
+    assert {"elapsed_ms": 2000, "heart_rate_bpm": None} in drawn
     assert "high 156" in [row.get("words") for row in drawn]
 
 

@@ -5,9 +5,10 @@ import streamlit as st
 from dashboard import alerts
 from dashboard import charts_of_many as charts
 from dashboard.formats import NOTHING, number
-from dashboard.layout import answered, ink, tiles
+from dashboard.layout import Tile, answered, card, draw, tiles
 from dashboard.queries import ALERTS_LIMIT
 from dashboard.sources import queries
+from deloton.palette import ALERT_COLOURS, pale
 
 
 @st.fragment(run_every=5.0)
@@ -33,33 +34,35 @@ def shown_alerts() -> None:
     tiles(
         "alert-tiles",
         [
-            ("Alerts", number(len(rows)), None, None),
-            ("Critical", number((rows["level"] == "critical").sum()), None, None),
-            ("Mailed", number((rows["state"] == "sent").sum()), None, None),
-            ("On their way", number((rows["state"] == "pending").sum()), None, None),
-            ("Latency, median", number(median, "s", 2), None, None),
-            ("Latency, 99 %", number(slow, "s", 2), None, None),
+            Tile("Alerts", number(len(rows))),
+            Tile("Critical", number((rows["level"] == "critical").sum())),
+            Tile("Mailed", number((rows["state"] == "sent").sum())),
+            Tile("On their way", number((rows["state"] == "pending").sum())),
+            Tile("Latency, median", number(median, "s", 2)),
+            Tile("Latency, 99 %", number(slow, "s", 2)),
         ],
     )
     left, right = st.columns([2, 1])
     zone = queries().time_zone
-    with left.container(border=True):
-        st.markdown("**Alerts by hour**")
-        st.altair_chart(charts.alerts_by_hour(alerts.by_hour(rows, zone)), key="alerts-by-hour")
-    with right.container(border=True):
-        st.markdown("**Alerts by level**")
-        st.altair_chart(charts.alerts_by_level(alerts.by_level(rows), ink()), key="alerts-by-level")
+    with card("alerts-by-hour", "Alerts by hour", left):
+        by_hour = charts.alerts_by_hour(alerts.by_hour(rows, zone))
+        draw(by_hour, "alerts-by-hour", "Alerts by the hour of their reading")
+    with card("alerts-by-level", "Alerts by level", right):
+        draw(charts.alerts_by_level(alerts.by_level(rows)), "alerts-by-level", "Alerts by level")
     st.dataframe(
         alerts.table_of(rows, zone),
         hide_index=True,
         placeholder=NOTHING,
         key="alerts-table",
-        height=min(36 * (len(rows) + 1) + 2, 520),
+        height=min(36 * (len(rows) + 1) + 2, 560),
         column_config={
             "Measured": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
+            "Level": st.column_config.MultiselectColumn(
+                options=alerts.LEVELS, color=[pale(ALERT_COLOURS[level]) for level in alerts.LEVELS]
+            ),
             "Latency (s)": st.column_config.NumberColumn(format="%.2f"),
             "Limit (bpm)": st.column_config.NumberColumn(format="%.0f"),
-            "Ride": st.column_config.NumberColumn(format="%d"),
+            "Ride": st.column_config.LinkColumn(display_text=r"ride=(\d+)"),
         },
     )
 

@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import charts_of_many as charts
 from dashboard.formats import number, span
-from dashboard.layout import answered, tiles, wall_clock
+from dashboard.layout import Tile, answered, card, draw, tiles, wall_clock
 from dashboard.queries import LEADER_METRICS
 from dashboard.sources import queries
 
@@ -18,6 +18,14 @@ AGES: dict[str, tuple[int | None, int | None]] = {
     "45–54": (45, 54),
     "55–64": (55, 64),
     "65 and over": (65, None),
+}
+
+# What a week can be measured by: label → column, title with unit.
+GROWTH = {
+    "Rides": ("rides", "Rides"),
+    "Riders": ("riders", "Riders"),
+    "Time ridden": ("hours", "Time ridden (h)"),
+    "Energy": ("energy_mj", "Energy (MJ)"),
 }
 
 
@@ -42,25 +50,40 @@ def totals(weeks: pd.DataFrame) -> None:
     tiles(
         "totals",
         [
-            ("Rides", number(weeks["rides"].sum()), None, None),
-            ("Riders", number(riders), None, None),
-            ("Time ridden", span(float(weeks["duration_s"].sum())), None, None),
-            ("Energy", number(float(weeks["energy_kj"].sum()) / 1000, "MJ", 1), None, None),
-            ("Highest power", number(weeks["max_power_watts"].max(), "W"), None, None),
+            Tile("Rides", number(weeks["rides"].sum())),
+            Tile("Riders", number(riders)),
+            Tile("Time ridden", span(float(weeks["duration_s"].sum()))),
+            Tile("Energy", number(float(weeks["energy_kj"].sum()) / 1000, "MJ", 1)),
+            Tile("Highest power", number(weeks["max_power_watts"].max(), "W")),
         ],
     )
 
 
 def growth(weeks: pd.DataFrame) -> None:
-    """Rides by week."""
+    """What each week added."""
     monday = pd.to_datetime(weeks["week"])
     until = monday + pd.Timedelta(days=7)
     form = "%Y-%m-%dT00:00:00"
-    rows = weeks.assign(at=monday.dt.strftime(form), until=until.dt.strftime(form))
-    with st.container(border=True):
-        st.markdown("**Rides by week**")
-        chart = charts.weekly_bars(rows[["at", "until", "rides", "riders"]])
-        st.altair_chart(chart, key="weeks")
+    rows = weeks.assign(
+        at=monday.dt.strftime(form),
+        until=until.dt.strftime(form),
+        hours=weeks["duration_s"].astype("float64") / 3600,
+        energy_mj=weeks["energy_kj"].astype("float64") / 1000,
+    )
+    with card("weeks"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Growth by week**", width="content")
+            measure = st.segmented_control(
+                "Measure",
+                list(GROWTH),
+                default="Rides",
+                required=True,
+                key="growth",
+                label_visibility="collapsed",
+            )
+        column, title = GROWTH[str(measure)]
+        shown = rows[list(dict.fromkeys(["at", "until", "rides", "riders", column]))]
+        draw(charts.weekly_bars(shown, column, title), "weeks", f"{title} by week")
 
 
 def leaders() -> None:
@@ -72,8 +95,7 @@ def leaders() -> None:
         st.columns(len(LEADER_METRICS)), LEADER_METRICS.items(), strict=True
     ):
         rows = queries().leaders(metric, AGES[str(age)]).rows
-        with column.container(border=True):
-            st.markdown(f"**{label}**")
+        with card(f"leaders-{metric}", label, column):
             if rows.empty:
                 st.markdown("No one of this age yet.")
                 continue
@@ -85,12 +107,14 @@ def leaders() -> None:
                     f"{label} ({unit})": rows["value"].astype("float64"),
                 }
             )
-            figure = st.column_config.NumberColumn(unit, format="%,.0f")
+            figure = st.column_config.ProgressColumn(
+                unit, format="%,.0f", min_value=0, max_value=float(rows["value"].iloc[0])
+            )
             st.dataframe(
                 shown,
                 hide_index=True,
                 key=f"leaders-{metric}",
-                height=36 * (len(shown) + 1) + 2,
+                height="content",
                 column_config={
                     "#": st.column_config.NumberColumn(width=40),
                     "Age": st.column_config.NumberColumn(width=50),

@@ -1,5 +1,6 @@
 """SHELL: the rides of the last hours: headline figures, shares, power, the rides themselves."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -7,8 +8,18 @@ import streamlit as st
 
 from dashboard import charts_of_many as charts
 from dashboard import recent
+from dashboard.chart_look import Chart
 from dashboard.formats import NOTHING, change_percent, csv_of, number, span
-from dashboard.layout import answered, chosen_ride, tiles, wall_clock
+from dashboard.layout import (
+    Tile,
+    answered,
+    card,
+    chosen_ride,
+    draw,
+    in_our_style,
+    tiles,
+    wall_clock,
+)
 from dashboard.queries import RECENT_RIDES_LIMIT
 from dashboard.ride_panel import show_ride
 from dashboard.sharing import Answer
@@ -28,7 +39,9 @@ CLICKABLE = ("gender", "age_band", "hour_no", "minutes")
 @st.fragment(run_every=30.0)
 def recent_rides() -> None:
     """The whole page; drawn anew twice a minute, and whenever something is chosen."""
-    window_h = choose_window()
+    choices = st.container(horizontal=True, vertical_alignment="bottom", key="tiles-filters")
+    with choices:
+        window_h = choose_window()
     answer = answered(lambda: queries().recent_rides(window_h))
     if answer is None:
         return
@@ -40,7 +53,8 @@ def recent_rides() -> None:
         return
     if len(answer.rows) == RECENT_RIDES_LIMIT:
         st.warning(f"So many rides: these are the newest {RECENT_RIDES_LIMIT:,} of the window.")
-    filters = choose_filters(answer.rows)
+    with choices:
+        filters = choose_filters(answer.rows)
     rides = recent.filtered(answer.rows, filters)
     picks = picked()
     meant = recent.picked(rides, picks)
@@ -64,18 +78,23 @@ def choose_window() -> int:
 
 def choose_filters(rides: pd.DataFrame) -> recent.Filters:
     """Which rides are meant; nothing chosen means all."""
-    columns = st.columns(4)
     towns = rides["town"].value_counts().index[:OFFERED]
     bikes = rides["bike_serial"].value_counts().index[:OFFERED]
-    genders = columns[0].multiselect("Gender", recent.GENDERS, placeholder="All", key="genders")
-    bands = columns[1].multiselect("Age", recent.AGE_BANDS, placeholder="All", key="bands")
-    town = columns[2].multiselect(
-        "Town", sorted(towns), placeholder="All", key="towns", accept_new_options=True
+    return recent.Filters(
+        genders=choose("Gender", recent.GENDERS, "genders"),
+        age_bands=choose("Age", recent.AGE_BANDS, "bands"),
+        towns=choose("Town", sorted(towns), "towns", others=True),
+        bikes=choose("Bike", sorted(bikes), "bikes", others=True),
     )
-    bike = columns[3].multiselect(
-        "Bike", sorted(bikes), placeholder="All", key="bikes", accept_new_options=True
+
+
+def choose(
+    label: str, options: Sequence[str], key: str, *, others: bool = False
+) -> tuple[str, ...]:
+    """Some of the options; with `others`, also what is typed."""
+    return tuple(
+        st.multiselect(label, options, placeholder="All", key=key, accept_new_options=others)
     )
-    return recent.Filters(tuple(genders), tuple(bands), tuple(town), tuple(bike))
 
 
 def picked() -> dict[str, tuple[object, ...]]:
@@ -121,9 +140,9 @@ def headline(rides: pd.DataFrame, window_h: int, filters: recent.Filters, narrow
         before = dict(queries().window_before(window_h, filters).rows.iloc[0])
     since = f"vs {before_words(window_h)} before"
 
-    def tile(label: str, figure: str, shown: str) -> tuple[str, str, str | None, str | None]:
+    def tile(label: str, figure: str, shown: str) -> Tile:
         moved = change_percent(now[figure], before.get(figure))
-        return label, shown, moved, since if moved else None
+        return Tile(label, shown, moved, since if moved else None)
 
     tiles(
         "headline",
@@ -145,35 +164,41 @@ def before_words(window_h: int) -> str:
 def shares(rides: pd.DataFrame, picks: dict[str, tuple[object, ...]]) -> None:
     """Who rode: genders, ages."""
     left, right = st.columns(2)
-    with left.container(border=True):
-        st.markdown("**Share by gender**")
+    with card("genders", "Share by gender", left):
         rows = recent.gender_shares(recent.picked(rides, recent.others(picks, "gender")))
-        clickable(charts.gender_bars(rows, picks.get("gender", ())), "gender")
-    with right.container(border=True):
-        st.markdown("**Rides by age**")
+        chart = charts.gender_bars(rows, picks.get("gender", ()))
+        clickable(chart, "gender", "Share of each gender in rides and time ridden")
+    with card("ages", "Rides by age", right):
         rows = recent.by_age_band(recent.picked(rides, recent.others(picks, "age_band")))
-        clickable(charts.age_bars(rows, picks.get("age_band", ())), "age_band")
+        clickable(charts.age_bars(rows, picks.get("age_band", ())), "age_band", "Rides by age")
 
 
 def power(rides: pd.DataFrame, window_h: int, first: pd.Timestamp, last: pd.Timestamp) -> None:
     """Power over time, at a resolution, as mean, total or running sum."""
-    with st.container(border=True):
+    with card("power"):
         offered = recent.resolutions_for(window_h)
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown("**Power over time**")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Power over time**", width="content")
             measure = st.segmented_control(
-                "Shown", list(POWERS), default="Mean", required=True, key="power-measure"
+                "Which power",
+                list(POWERS),
+                default="Mean",
+                required=True,
+                key="power-measure",
+                label_visibility="collapsed",
             )
             resolution = st.selectbox(
                 "Resolution",
                 offered,
                 index=len(offered) // 2,
                 key=f"resolution-{window_h}",
+                format_func="by {}".format,
+                label_visibility="collapsed",
                 width=130,
             )
         column, title = POWERS[str(measure)]
         rows = recent.power_over_time(rides, first, last, resolution)
-        st.altair_chart(charts.power_line(rows, column, title), key="power")
+        draw(charts.power_line(rows, column, title), "power", f"{title} by when rides began")
 
 
 def times(
@@ -184,19 +209,25 @@ def times(
 ) -> None:
     """When rides began, and how long they were."""
     left, right = st.columns(2)
-    with left.container(border=True):
-        st.markdown("**Rides per hour**")
+    with card("hours", "Rides per hour", left):
         rows = recent.by_hour(recent.picked(rides, recent.others(picks, "hour_no")), first, last)
-        clickable(charts.hour_bars(rows, picks.get("hour_no", ())), "hour_no")
-    with right.container(border=True):
-        st.markdown("**Duration**")
+        clickable(charts.hour_bars(rows, picks.get("hour_no", ())), "hour_no", "Rides per hour")
+    with card("durations", "Duration", right):
         rows = recent.by_duration(recent.picked(rides, recent.others(picks, "minutes")))
-        clickable(charts.duration_bars(rows, picks.get("minutes", ())), "minutes")
+        chart = charts.duration_bars(rows, picks.get("minutes", ()))
+        clickable(chart, "minutes", "Rides by their duration in minutes")
 
 
-def clickable(chart: Any, field: str) -> None:  # noqa: ANN401 - any of Altair's charts
-    """A chart whose clicked parts narrow the others."""
-    st.altair_chart(chart, key=chart_key(field), on_select="rerun", selection_mode=charts.PICK)
+def clickable(chart: Chart, field: str, alt: str) -> None:
+    """A chart whose clicked parts narrow the others; `alt` is what it shows."""
+    st.altair_chart(
+        in_our_style(chart),
+        key=chart_key(field),
+        alt=alt,
+        theme=None,
+        on_select="rerun",
+        selection_mode=charts.PICK,
+    )
 
 
 def table(rides: pd.DataFrame) -> None:
@@ -219,15 +250,15 @@ def table(rides: pd.DataFrame) -> None:
         key="rides",
         height=min(36 * (len(shown) + 1) + 2, 420),
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="single-cell",
         column_config={
             "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
             "Ride": st.column_config.NumberColumn(format="%d"),
         },
     )
-    rows = event["selection"]["rows"]
-    if rows and rows[0] < len(shown):
-        st.query_params["ride"] = str(shown["Ride"].iloc[rows[0]])
+    cells = event["selection"]["cells"]
+    if cells and cells[0][0] < len(shown):
+        st.query_params["ride"] = str(shown["Ride"].iloc[cells[0][0]])
     detail()
 
 
@@ -241,7 +272,7 @@ def detail() -> None:
     if answer.rows.empty:
         st.info("There is no such ride any more.", icon=":material/search:")
     else:
-        with st.container(border=True, key="detail"):
+        with st.container(key="detail"):
             show_ride(answer.rows.iloc[0], "recent", live=False)
 
 

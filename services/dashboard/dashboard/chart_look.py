@@ -1,0 +1,49 @@
+"""CORE: how every chart looks, by day and by night."""
+
+from typing import Any, Final
+
+import altair as alt
+
+from deloton.palette import INK, NIGHT_INK, NIGHT_RULE, QUIET_INK, RULE
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+
+FONT: Final = '"Source Sans", sans-serif'
+# What is written smaller and paler than the figures: `mark_text(style=QUIET)`.
+QUIET: Final = "quiet"
+NIGHT_QUIET_INK: Final = "#A9B4C4"
+
+
+def dressed(chart: Chart, *, night: bool) -> Chart:
+    """The chart in our style: what has no colour of its own is drawn in ink."""
+    ink, quiet, rule = (NIGHT_INK, NIGHT_QUIET_INK, NIGHT_RULE) if night else (INK, QUIET_INK, RULE)
+    padding = {"left": 2, "right": 6, "top": 4, "bottom": 2}
+    styled: Chart = chart.configure(**_style(ink, quiet, rule)).properties(padding=padding)
+    return styled
+
+
+def _style(ink: str, quiet: str, rule: str) -> dict[str, Any]:
+    return {
+        "font": FONT,
+        "background": "transparent",
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": quiet, "labelFontSize": 12, "labelPadding": 6,
+            "titleColor": quiet, "titleFontSize": 12, "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "gridColor": rule, "domain": False, "ticks": False,
+        },
+        # Titles of upright axes lie on top of them: nobody has to turn the head.
+        "axisY": {
+            "titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": 0,
+            "titleY": -12, "titleBaseline": "bottom",
+        },
+        "legend": {
+            "labelColor": ink, "labelFontSize": 12.5, "symbolType": "square", "symbolSize": 110,
+            "offset": 6,
+        },
+        "text": {"color": ink, "fontSize": 13},
+        "line": {"color": ink},
+        "arc": {"fill": ink},
+        "style": {QUIET: {"fill": quiet, "fontSize": 12}},
+    }  # fmt: skip
