@@ -51,7 +51,7 @@ RULE: Final = "#D9DEE6"
 # The same by night: the pages' dark theme.
 NIGHT_BRAND: Final = SKY
 NIGHT_INK: Final = "#E8EDF4"
-NIGHT_QUIET_INK: Final = "#A7B3C2"
+NIGHT_QUIET_INK: Final = "#A9B4C4"
 NIGHT_PAPER: Final = "#0E1520"
 NIGHT_PANEL: Final = "#18212F"
 NIGHT_RULE: Final = "#2C3849"

@@ -1,121 +1,72 @@
-"""The pages as a person meets them: the service in a process, Chromium before it.
+"""The pages as a person meets them: the demo, as `make demo` starts it, and Chromium before it.
 
 What was seen is kept in `tests/e2e/screenshots/`.
 """
 
-import asyncio
-import os
+import re
+import signal
 import subprocess
-import sys
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as TooLate
 
-from demo.ports import free_port
-from tests.integration.dashboard.stored_rides import (
-    store_alert,
-    store_ended_rides,
-    store_live_ride,
-)
-from tests.roles import as_role
+from demo.ports import LOCALHOST
+from tests.e2e.started_demo import REPOSITORY, StartedDemo, free_ports
 
-ROOT = Path(__file__).parents[2]
+FLEET = ("--bikes=8", "--since=45m", "--back-to-back", "--dangerous-riders=4")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-PAGES = {"": "Live", "recent": "Recent rides", "alerts": "Alerts", "all_time": "All time"}
+PAGES = {
+    "": "Live",
+    "recent": "Recent rides",
+    "alerts": "Alerts",
+    "bikes": "Bikes",
+    "all_time": "All time",
+}
 SEEN_WITHIN_MS = 40_000
 SCROLLED = "element => { element.scrollTo(0, 150); return element.scrollTop === 150; }"
+# Looks at each frame that is painted: which charts are gone from it, and how high the page is.
+WATCH = """() => {
+    const charts = () => [...document.querySelectorAll("svg.marks")];
+    const height = () => document.querySelector("[data-testid=stMain]").scrollHeight;
+    window.seen = {frames: 0, lost: 0, lowest: height()};
+    let last = charts();
+    const look = () => {
+        const now = charts();
+        seen.frames += 1;
+        seen.lost += last.filter((chart) => !now.includes(chart)).length;
+        seen.lowest = Math.min(seen.lowest, height());
+        last = now;
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
 
 pytestmark = pytest.mark.timeout(240)
 expect.set_options(timeout=SEEN_WITHIN_MS)
 
 
-class Riding:
-    """A ride that goes on: a reading a second, until it is stopped."""
-
-    def __init__(self, url: str, ride_id: int) -> None:
-        self._url = url
-        self._ride_id = ride_id
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._ride()))
-        self._thread.start()
-
-    async def _ride(self) -> None:
-        connection = await asyncpg.connect(self._url)
-        for second in range(30, 10_000):
-            if self._stop.is_set():
-                break
-            await connection.execute(
-                "INSERT INTO readings VALUES ($1, $2, $3, $4, 80, 30, $5)",
-                *(self._ride_id, datetime.now(UTC), float(second), 178, 100.0 + second),
-            )
-            await asyncio.sleep(1)
-        await connection.close()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-@pytest.fixture
-def ride_id(database_url: str) -> Iterator[int]:
-    async def store() -> int:
-        await store_ended_rides(database_url, ["female"] * 6 + ["male"] * 3 + ["unknown"])
-        ride_id = await store_live_ride(database_url, 178)
-        await store_alert(database_url, ride_id, "critical")
-        return ride_id
-
-    # Playwright has a loop of its own in this thread.
-    with ThreadPoolExecutor(1) as apart:
-        stored = apart.submit(lambda: asyncio.run(store())).result()
-    riding = Riding(database_url, stored)
-    yield stored
-    riding.stop()
-
-
-@pytest.fixture
-def address(database_url: str, ride_id: int, tmp_path: Path) -> Iterator[str]:
-    """Where the service answers."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "DATABASE_URL": as_role(database_url, "dashboard"),
-        "PORT": str(port),
-    }
-    with (tmp_path / "dashboard.log").open("wb") as log:
-        service = subprocess.Popen(
-            [sys.executable, "-m", "dashboard"], env=environment, stderr=log, stdout=log
-        )
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the dashboard of a demo answers that has stored its history and rides live."""
+    demo = StartedDemo(tmp_path_factory.mktemp("demo"), free_ports(), FLEET)
     try:
-        wait_for(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
+        demo.wait_for(lambda: any(seen.riding and seen.lag_lines < 100 for seen in demo.figures()))
+        yield f"http://{LOCALHOST}:{demo.ports['DEMO_DASHBOARD_PORT']}"
+        log = (demo.folder / "logs" / "dashboard.log").read_text()
+        assert '"level": "error"' not in log
     finally:
-        service.terminate()
-        assert service.wait(20) == 0, "SIGTERM did not end it cleanly"
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        demo.end(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = subprocess.run(
-        [ROOT / "tools" / "setup-chromium"], capture_output=True, text=True, check=True
+        [REPOSITORY / "tools" / "setup-chromium"], capture_output=True, text=True, check=True
     )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
@@ -125,83 +76,140 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def open_page(
-    browser: Browser, url: str, *, width: int = 1280, height: int = 1000, dark: bool = False
-) -> Page:
-    page = browser.new_page(
-        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-    )
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on a laptop's screen."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(SEEN_WITHIN_MS)
-    page.goto(url)
-    return page
+    yield page
+    page.close()
 
 
-def tile(page: Page, label: str) -> str:
-    one = page.get_by_test_id("stMetric").filter(has_text=label)
-    return one.get_by_test_id("stMetricValue").inner_text()
+def tile(page: Page, label: str) -> Locator:
+    one = page.get_by_test_id("stMetric").filter(has_text=label).first
+    return one.get_by_test_id("stMetricValue")
 
 
 def keep(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.wait_for_timeout(2_000)
+    page.wait_for_timeout(700)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
-def test_every_page_renders_at_both_widths_and_in_both_themes(
-    browser: Browser, address: str, width: int, dark: bool
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_can_be_read_on_a_wall_and_a_phone_by_day_and_by_night(
+    page: Page, address: str, path: str
 ) -> None:
-    for path, title in PAGES.items():
-        page = open_page(browser, f"{address}/{path}", width=width, dark=dark)
+    title = PAGES[path]
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.goto(f"{address}/{path}")
         expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
         expect(page.get_by_test_id("stMetric").first).to_be_visible()
+        expect(page.locator("svg.marks, canvas").first).to_be_visible()
+        for width, height in ((1920, 1080), (390, 844)):
+            page.set_viewport_size({"width": width, "height": height})
+            keep(page, f"{title.replace(' ', '-').lower()}-{width}-{scheme}")
+            across = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert across <= 0, "the page is wider than its window"
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
         expect(page.get_by_test_id("stException")).to_have_count(0)
-        keep(page, f"{title.replace(' ', '-').lower()}-{width}-{'dark' if dark else 'light'}")
-        across = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert across <= 0, "the page is wider than its window"
-        page.close()
 
 
-def test_a_chosen_rider_stays_while_figures_change_by_themselves(
-    browser: Browser, address: str, ride_id: int
+def test_a_chosen_rider_stays_while_figures_change_without_a_flicker(
+    page: Page, address: str
 ) -> None:
-    page = open_page(browser, f"{address}/?ride={ride_id}")
-    expect(page.locator(".st-key-danger")).to_contain_text("heart rate critical")
-    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    page.goto(address)
+    page.get_by_role("radio", name="Just started").click()
+    card = page.locator(".riders .card:not(.outside)").first
+    name = card.locator(".name").inner_text()
+    page.get_by_role("button", name=name).click()
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    page.wait_for_url("**/?ride=*")
+    chosen = page.url
+    expect(page.locator("svg.marks")).to_have_count(6)
     main = page.get_by_test_id("stMain")
     # The page is still growing: it can be scrolled so far once it is long enough.
     page.wait_for_function(SCROLLED, arg=main.element_handle())
+    page.evaluate(WATCH)
+    before = page.evaluate("seen.lowest")
     seen: set[str] = set()
     deadline = time.monotonic() + 90
-    while len(seen) < 10:  # each second, on a machine with time to spare
+    while len(seen) <= 10:  # the first and ten refreshes
         assert time.monotonic() < deadline, "the page stands still"
-        page.wait_for_timeout(500)
-        seen.add(tile(page, "Updated at"))
-        expect(page.get_by_role("heading", name="Ada Example")).to_be_visible()
+        page.wait_for_timeout(300)
+        seen.add(tile(page, "Updated at").inner_text())
+    watched = page.evaluate("seen")
+    assert watched["frames"] > 50
+    assert watched["lost"] == 0, "charts were taken away and drawn anew"
+    assert watched["lowest"] == before, "the page became shorter for a moment"
     assert main.evaluate("element => element.scrollTop") == 150
-    assert f"ride={ride_id}" in page.url
+    assert page.url == chosen
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    keep(page, "live-ride")
+
+
+def test_someone_in_danger_is_on_top_and_cannot_be_missed(page: Page, address: str) -> None:
+    warning = page.locator(".st-key-danger")
+    deadline = time.monotonic() + 150
+    while not warning.is_visible():
+        assert time.monotonic() < deadline, "nobody was in danger for long enough"
+        page.goto(address)
+        try:
+            page.locator(".riders .card:first-child.outside").click()
+            warning.wait_for(timeout=5_000)
+        except TooLate:
+            continue  # the heart has calmed down
+    expect(warning).to_contain_text(re.compile("heart rate (low|high|critical), [0-9]+ bpm"))
+    expect(page.locator("svg.marks")).to_have_count(6)
+    box = warning.bounding_box()
+    assert box is not None
+    assert (box["width"], box["y"] + box["height"]) == (1280, 1000)
     keep(page, "live-ride-in-danger")
-    page.close()
 
 
 def test_a_filter_a_click_in_a_chart_and_the_download_agree(
-    browser: Browser, address: str, tmp_path: Path
+    page: Page, address: str, tmp_path: Path
 ) -> None:
-    page = open_page(browser, f"{address}/recent", height=1600)
-    rides = page.get_by_test_id("stMetric").filter(has_text="Rides").first
-    expect(rides).to_contain_text("11")
+    page.set_viewport_size({"width": 1280, "height": 1600})
+    page.goto(f"{address}/recent")
+    everyone = count(page)
+    page.get_by_role("combobox", name="Age").fill("35")
+    page.get_by_role("option", name="35–44").click()
+    expect(tile(page, "Rides")).not_to_have_text(f"{everyone}")
+    of_that_age = count(page)
     bar = page.get_by_test_id("stVegaLiteChart").first.locator("[aria-label*='gender: male']")
     bar.first.click()
     expect(page.get_by_role("button", name="Show all again")).to_be_visible()
-    expect(rides.get_by_test_id("stMetricValue")).to_have_text("3")
+    expect(tile(page, "Rides")).not_to_have_text(f"{of_that_age}")
+    narrowed = count(page)
+    assert 0 < narrowed < of_that_age < everyone
     keep(page, "recent-rides-narrowed")
     with page.expect_download() as download:
-        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+        page.get_by_role("button", name=f"Download {narrowed} rides as CSV").click()
     file = tmp_path / "rides.csv"
     download.value.save_as(file)
     lines = file.read_text("utf-8-sig").splitlines()
-    assert len(lines) == 1 + 3
-    assert all(",male," in line for line in lines[1:])
+    assert len(lines) == 1 + narrowed
+    assert all(re.search(r",male,(3[5-9]|4[0-4]),", line) for line in lines[1:])
+    shown = page.locator(
+        "[data-testid=stDataFrame] table tbody tr td:first-child"
+    ).all_inner_texts()
+    assert shown == [line.partition(",")[0] for line in lines[1 : 1 + len(shown)]]
     page.get_by_role("button", name="Show all again").click()
-    expect(rides).to_contain_text("11")
-    page.close()
+    expect(tile(page, "Rides")).to_have_text(f"{of_that_age}")
+
+
+def count(page: Page) -> int:
+    return int(tile(page, "Rides").inner_text().replace(",", ""))
+
+
+def test_a_clicked_row_opens_the_ride(page: Page, address: str) -> None:
+    page.goto(f"{address}/recent")
+    table = page.get_by_test_id("stDataFrame")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 300, "y": 200})
+    page.wait_for_url("**/recent?ride=*")
+    expect(page.get_by_text("This ride beside the rider's personal bests")).to_be_visible()
+    keep(page, "recent-ride-closely")

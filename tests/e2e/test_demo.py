@@ -14,9 +14,8 @@ import pytest
 
 from demo.ports import LOCALHOST
 from demo.processes import is_alive
-from tests.e2e.started_demo import StartedDemo, free_ports
+from tests.e2e.started_demo import REPOSITORY, StartedDemo, free_ports
 
-REPOSITORY = Path(__file__).parents[2]
 FLEET = ("--bikes=5", "--since=15m", "--back-to-back")
 
 pytestmark = pytest.mark.timeout(150)

@@ -27,13 +27,14 @@ MEANING: Final = (
 )
 
 
-def with_state(bikes: pd.DataFrame) -> pd.DataFrame:
+def with_state(bikes: pd.DataFrame, under_way: pd.DataFrame) -> pd.DataFrame:
     """A row per bike with `last_seen_at`, `doing` and `state`; those that want a look first.
 
+    `bikes` tells of each bike's latest ended ride, `under_way` when an open ride was last read.
     `doing` is in use, idle or silent; `state` is faulty before that. Of faulty bikes those whose
     power is wrong for longest come first.
     """
-    bikes = bikes.copy()
+    bikes = bikes.merge(under_way, on="serial", how="left")
     for column in ("ended_at", "reading_at", "read_at"):
         bikes[column] = pd.to_datetime(bikes[column], utc=True)
     now = bikes["read_at"]

@@ -4,14 +4,13 @@ from typing import Any, Final
 
 import altair as alt
 
-from deloton.palette import INK, NIGHT_INK, NIGHT_RULE, QUIET_INK, RULE
+from deloton.palette import INK, NIGHT_INK, NIGHT_QUIET_INK, NIGHT_RULE, QUIET_INK, RULE
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 FONT: Final = '"Source Sans", sans-serif'
 # What is written smaller and paler than the figures: `mark_text(style=QUIET)`.
 QUIET: Final = "quiet"
-NIGHT_QUIET_INK: Final = "#A9B4C4"
 
 
 def dressed(chart: Chart, *, night: bool) -> Chart:

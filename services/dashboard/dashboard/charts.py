@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.chart_look import QUIET, Chart
+from dashboard.formats import NOTHING
 from deloton.heart_rate import ZONES
 from deloton.palette import ALERT_COLOURS, MEASURE_COLOURS, ZONE_COLOURS
 
@@ -69,13 +70,18 @@ def measure_line(readings: pd.DataFrame, measure: str, title: str) -> Chart:
 
 
 def zone_bars(zones: pd.DataFrame) -> Chart:
-    """Time in each zone, as `figures.zone_seconds` gives it."""
-    shown = zones.assign(time=[f"{s // 60}:{s % 60:02}" for s in zones["seconds"]])
+    """Time in each zone, as `figures.zone_seconds` gives it, with room for the longest's label."""
+    longest = max(60, int(zones["seconds"].max()))
+    shown = zones.assign(
+        time=[f"{s // 60}:{s % 60:02}" for s in zones["seconds"]],
+        length=zones["seconds"] / longest,
+    )
     colours = alt.Scale(domain=list(zones["number"]), range=list(ZONE_COLOURS.values()))
-    longest = max(60, int(zones["seconds"].max() * 1.18))
-    base = alt.Chart(shown).encode(y=alt.Y("zone:N", title=None, sort=None))
+    base = alt.Chart(shown).encode(
+        x=alt.X("length:Q", axis=None, scale=alt.Scale(domain=[0, 1.2])),
+        y=alt.Y("zone:N", title=None, sort=None),
+    )
     bars = base.mark_bar(cornerRadiusEnd=3, height=16).encode(
-        x=alt.X("seconds:Q", axis=None, scale=alt.Scale(domain=[0, longest])),
         color=alt.Color("number:O", scale=colours, legend=None),
         tooltip=[
             alt.Tooltip("zone:N", title="Zone"),
@@ -83,7 +89,7 @@ def zone_bars(zones: pd.DataFrame) -> Chart:
             alt.Tooltip("share:Q", title="Share", format=".0%"),
         ],
     )
-    words = base.mark_text(align="left", dx=5).encode(x="seconds:Q", text="time:N")
+    words = base.mark_text(align="left", dx=5).encode(text="time:N")
     return alt.layer(bars, words).properties(height=115)
 
 
@@ -110,26 +116,23 @@ def gauge(share: float | None) -> Chart:
             tooltip=[alt.Tooltip("zone:N", title="Zone")],
         )
     )
-    words = "–" if share is None else f"{share:.0%}"
+    # Without a heart rate the needle has no row: the layers stay the same.
+    at = [] if share is None else [_angle(min(max(share, _GAUGE_FROM), HIGHEST_SHARE))]
+    needle = (
+        alt.Chart(pd.DataFrame({"from": [x - 0.025 for x in at], "to": [x + 0.025 for x in at]}))
+        .mark_arc(innerRadius=64, outerRadius=100, cornerRadius=2)
+        .encode(
+            theta=alt.Theta("from:Q", scale=scale, stack=None),
+            theta2="to:Q",
+            y=alt.value(_GAUGE_Y),
+        )
+    )
+    words = NOTHING if share is None else f"{share:.0%}"
     middle = pd.DataFrame({"words": [words], "under": ["of expected maximum"]})
     text = alt.Chart(middle).encode(y=alt.value(_GAUGE_Y))
-    figure = text.mark_text(fontSize=30, fontWeight=600, dy=-24)
-    under = text.mark_text(style=QUIET)
-    layers = [band, figure.encode(text="words:N"), under.encode(text="under:N")]
-    if share is not None:
-        at = _angle(min(max(share, _GAUGE_FROM), HIGHEST_SHARE))
-        needle = pd.DataFrame({"from": [at - 0.025], "to": [at + 0.025]})
-        layers.insert(
-            1,
-            alt.Chart(needle)
-            .mark_arc(innerRadius=64, outerRadius=100, cornerRadius=2)
-            .encode(
-                theta=alt.Theta("from:Q", scale=scale, stack=None),
-                theta2="to:Q",
-                y=alt.value(_GAUGE_Y),
-            ),
-        )
-    return alt.layer(*layers).properties(height=_GAUGE_Y + 15)
+    figure = text.mark_text(fontSize=30, fontWeight=600, dy=-24).encode(text="words:N")
+    under = text.mark_text(style=QUIET).encode(text="under:N")
+    return alt.layer(band, needle, figure, under).properties(height=_GAUGE_Y + 15)
 
 
 def _angle(share: float) -> float:

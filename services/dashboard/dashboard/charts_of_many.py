@@ -328,7 +328,10 @@ def _count_axis() -> alt.Axis:
 
 
 def _time_axis() -> alt.Axis:
-    return alt.Axis(grid=False, tickCount=8, labelExpr=_CLOCK_OR_DAY)
+    return alt.Axis(
+        grid=False, tickCount=8, labelExpr=_CLOCK_OR_DAY, labelFlush=False, labelOverlap="greedy",
+        labelSeparation=6,
+    )  # fmt: skip
 
 
 def _level() -> alt.Color:

@@ -44,6 +44,7 @@ BEST_LABELS: Final = {
     "duration_s": ("Longest ride", "s"),
 }
 MEANS_COUNT_FROM_S: Final = 180
+TOTALS: Final = (*BEST_LABELS, "mean_heart_rate_bpm", "max_heart_rate_bpm")
 
 
 @lru_cache(maxsize=8192)
@@ -166,10 +167,14 @@ def zone_seconds(readings: pd.DataFrame, maximum_bpm: float) -> pd.DataFrame:
 
 
 def figures_so_far(readings: pd.DataFrame) -> dict[str, float | None]:
-    """The figures of `BEST_LABELS` of a ride's readings (a row a second); None: not yet known."""
+    """The totals of a ride's readings (a row a second), as the ride will have them once it is over.
+
+    None: not yet known.
+    """
     if readings.empty:
-        return dict.fromkeys(BEST_LABELS)
+        return dict.fromkeys(TOTALS)
     power = readings["power_watts"].astype("float64")
+    heart_rate = readings["heart_rate_bpm"].astype("float64")
     duration_s = float(readings["elapsed_s"].max())
     return {
         "max_power_watts": power.max(),
@@ -177,6 +182,8 @@ def figures_so_far(readings: pd.DataFrame) -> dict[str, float | None]:
         "energy_kj": power.sum() / 1000,
         "max_cadence_rpm": readings["cadence_rpm"].astype("float64").max(),
         "duration_s": duration_s,
+        "mean_heart_rate_bpm": heart_rate.mean(),
+        "max_heart_rate_bpm": heart_rate.max(),
     }
 
 

@@ -12,7 +12,15 @@ from dashboard.chart_look import Chart, dressed
 from dashboard.sharing import Answer
 from dashboard.sources import queries
 from deloton.database import is_transient
-from deloton.palette import ALERT_COLOURS, NIGHT_PANEL, NIGHT_PAPER, PANEL, PAPER
+from deloton.palette import (
+    ALERT_COLOURS,
+    NIGHT_PANEL,
+    NIGHT_PAPER,
+    NIGHT_QUIET_INK,
+    PANEL,
+    PAPER,
+    QUIET_INK,
+)
 
 # What the theme cannot say: cards on a page that is a little darker, tiles in even columns, the
 # warning at the foot.
@@ -34,6 +42,7 @@ h1 {{ padding: 0 0 .8rem !important; }}
 [data-testid="stMetric"] {{ height: 100%; }}
 [data-testid="stMetric"] > div {{ padding: .7rem 1rem; }}
 [data-testid="stMetricValue"] {{ font-variant-numeric: tabular-nums; }}
+[data-testid="stMetricDeltaDescription"] p {{ color: light-dark({QUIET_INK}, {NIGHT_QUIET_INK}); }}
 .st-key-others {{
   position: sticky; top: 4.6rem; max-height: calc(100vh - 5.5rem); overflow: auto;
 }}

@@ -124,27 +124,29 @@ ORDER BY alerts.measured_at DESC
 LIMIT $2
 """
 
-# The latest ended ride of each bike by the index of (bike, start); readings of open rides alone.
+# The latest ended ride of each bike, by the index of (bike, start).
 _BIKES = """
-SELECT bikes.serial, bikes.firmware, latest.ended_at, latest.power_deviation_s,
-       under_way.at AS reading_at, now() AS read_at
+SELECT bikes.serial, bikes.firmware, latest.ended_at, latest.power_deviation_s, now() AS read_at
 FROM bikes
 LEFT JOIN LATERAL (
     SELECT rides.ended_at, rides.power_deviation_s FROM rides
     WHERE rides.bike_serial = bikes.serial AND rides.ended_at IS NOT NULL
     ORDER BY rides.started_at DESC LIMIT 1
 ) AS latest ON true
-LEFT JOIN (
-    SELECT rides.bike_serial, max(last.at) AS at
-    FROM rides
-    CROSS JOIN LATERAL (
-        SELECT readings.at FROM readings
-        WHERE readings.ride_id = rides.ride_id AND readings.at > now() - interval '1 day'
-        ORDER BY readings.at DESC LIMIT 1
-    ) AS last
-    WHERE rides.ended_at IS NULL AND rides.started_at > now() - interval '1 day'
-    GROUP BY rides.bike_serial
-) AS under_way ON under_way.bike_serial = bikes.serial
+LIMIT $1
+"""
+
+# Asked apart: joined in SQL, each bike would be compared with each ride under way.
+_BIKES_UNDER_WAY = """
+SELECT rides.bike_serial AS serial, max(last.at) AS reading_at
+FROM rides
+CROSS JOIN LATERAL (
+    SELECT readings.at FROM readings
+    WHERE readings.ride_id = rides.ride_id AND readings.at > now() - interval '1 day'
+    ORDER BY readings.at DESC LIMIT 1
+) AS last
+WHERE rides.ended_at IS NULL AND rides.started_at > now() - interval '1 day'
+GROUP BY rides.bike_serial
 LIMIT $1
 """
 
@@ -283,7 +285,8 @@ class Queries:
         """A row per bike, as `bikes.with_state` says."""
 
         def ask() -> pd.DataFrame:
-            return with_state(self.database.fetch(_BIKES, BIKES_LIMIT))
+            under_way = self.database.fetch(_BIKES_UNDER_WAY, BIKES_LIMIT)
+            return with_state(self.database.fetch(_BIKES, BIKES_LIMIT), under_way)
 
         return self.answers.get("bikes", TEN_SECONDS, ask)
 

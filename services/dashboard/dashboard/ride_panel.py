@@ -16,6 +16,7 @@ TITLES = {
     "cadence_rpm": "Cadence (rpm)",
     "resistance": "Resistance (level)",
 }
+Totals = dict[str, float | None]
 UNITS = {"heart_rate_bpm": "bpm", "power_watts": "W", "cadence_rpm": "rpm", "resistance": ""}
 WHAT_LEVELS_MEAN = {
     "low": "below the limit of",
@@ -28,20 +29,24 @@ def show_ride(ride: Any, place: str, *, live: bool) -> None:  # noqa: ANN401 - a
     """Everything about a ride; `place` keeps the charts of two pages apart."""
     readings = figures.with_gaps(queries().readings(int(ride["ride_id"]), ride["started_at"]).rows)
     who(ride, readings)
+    totals = {figure: ride.get(figure) for figure in figures.TOTALS}
+    if live or pd.isna(ride["ended_at"]):
+        totals = figures.figures_so_far(readings)
     if live:
         warn(ride)
         live_tiles(ride, readings, place)
     else:
-        total_tiles(ride, place)
+        total_tiles(totals, place)
     if readings.empty:
         st.info("No readings of this ride are stored.", icon=":material/hourglass_empty:")
         return
-    heart(ride, readings, place, live=live)
+    rate = ride["heart_rate_bpm"] if live else totals["mean_heart_rate_bpm"]
+    heart(ride, readings, rate, place, live=live)
     for column, (measure, title) in zip(st.columns(3), TITLES.items(), strict=True):
         with card(f"{place}-{measure}", place=column):
             line = charts.measure_line(readings, measure, title)
             draw(line, f"{place}-{measure}", f"{title} over the whole ride")
-    bests(ride, readings, place, live=live)
+    bests(ride, totals, place)
 
 
 def who(ride: Any, readings: pd.DataFrame) -> None:  # noqa: ANN401
@@ -61,7 +66,7 @@ def who(ride: Any, readings: pd.DataFrame) -> None:  # noqa: ANN401
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         name = f":material/person: {rider_name(ride)}"
-        st.subheader(name, anchor=False, width="content")
+        st.header(name, anchor=False, width="content")
         st.markdown(plain(" · ".join(facts)), width="content")
 
 
@@ -95,31 +100,37 @@ def live_tiles(ride: Any, readings: pd.DataFrame, place: str) -> None:  # noqa: 
     tiles(f"{place}-now", entries)
 
 
-def total_tiles(ride: Any, place: str) -> None:  # noqa: ANN401
-    """What a ride that is over adds up to."""
+def total_tiles(totals: Totals, place: str) -> None:
+    """What a ride adds up to."""
     tiles(
         f"{place}-totals",
         [
-            Tile("Duration (min:s)", clock(ride["duration_s"])),
-            Tile("Mean power", number(ride["mean_power_watts"], "W")),
-            Tile("Highest power", number(ride["max_power_watts"], "W")),
-            Tile("Energy", number(ride["energy_kj"], "kJ", 1)),
-            Tile("Mean heart rate", number(ride["mean_heart_rate_bpm"], "bpm")),
-            Tile("Highest heart rate", number(ride["max_heart_rate_bpm"], "bpm")),
+            Tile("Duration (min:s)", clock(totals["duration_s"])),
+            Tile("Mean power", number(totals["mean_power_watts"], "W")),
+            Tile("Highest power", number(totals["max_power_watts"], "W")),
+            Tile("Energy", number(totals["energy_kj"], "kJ", 1)),
+            Tile("Mean heart rate", number(totals["mean_heart_rate_bpm"], "bpm")),
+            Tile("Highest heart rate", number(totals["max_heart_rate_bpm"], "bpm")),
         ],
     )
 
 
-def heart(ride: Any, readings: pd.DataFrame, place: str, *, live: bool) -> None:  # noqa: ANN401
-    """The heart-rate line over its zones, the gauge, and the time in each zone."""
+def heart(
+    ride: Any,  # noqa: ANN401
+    readings: pd.DataFrame,
+    rate: float | None,
+    place: str,
+    *,
+    live: bool,
+) -> None:
+    """The heart-rate line over its zones, the gauge for one rate, and the time in each zone."""
     maximum = float(ride["maximum_bpm"])
     limits = {level: float(ride[f"{level}_bpm"]) for level in figures.LEVELS}
     wide, narrow = st.columns([3, 1])
     with card(f"{place}-heart-rate", place=wide):
         line = charts.heart_rate_line(readings, maximum, limits)
         draw(line, f"{place}-heart-rate", "Heart rate over the whole ride, with zones and limits")
-    rate = ride["heart_rate_bpm"] if live else ride["mean_heart_rate_bpm"]
-    share = None if pd.isna(rate) else float(rate) / maximum
+    share = None if rate is None or pd.isna(rate) else float(rate) / maximum
     title = "Heart rate now, time in zones" if live else "Mean heart rate, time in zones"
     with card(f"{place}-zones", title, narrow):
         draw(charts.gauge(share), f"{place}-gauge", "Heart rate as share of the expected maximum")
@@ -127,13 +138,11 @@ def heart(ride: Any, readings: pd.DataFrame, place: str, *, live: bool) -> None:
         draw(charts.zone_bars(zones), f"{place}-zones", "Minutes and seconds in each zone")
 
 
-def bests(ride: Any, readings: pd.DataFrame, place: str, *, live: bool) -> None:  # noqa: ANN401
+def bests(ride: Any, totals: Totals, place: str) -> None:  # noqa: ANN401
     """The rider's bests, with a badge where this ride is beating one."""
     if pd.isna(ride["rider_id"]):
         return
-    stored = queries().bests(int(ride["rider_id"])).rows
-    totals = {metric: ride.get(metric) for metric in figures.BEST_LABELS}
-    rows = figures.beside_bests(stored, figures.figures_so_far(readings) if live else totals)
+    rows = figures.beside_bests(queries().bests(int(ride["rider_id"])).rows, totals)
     st.markdown("**This ride beside the rider's personal bests**")
     tiles(f"{place}-bests", [best_tile(best) for best in rows.itertuples()])
 

@@ -83,13 +83,13 @@ async def test_a_rider_in_danger_is_chosen_by_the_address_and_warned_about(
     open_page: Callable[..., AppTest], database_url: str
 ) -> None:
     page = open_page("live", await store_live_ride(database_url, 180))
-    assert "Ada Example" in page.subheader[0].value
+    assert "Ada Example" in page.header[0].value
     assert "heart rate critical, 180 bpm, at or above the limit of 173 bpm" in words(page)
     assert tile(page, "Riding now") == "1"
     assert tile(page, "Power") == "150 W"
     assert tile(page, ":red[:material/warning: **Outside limits**]") == "1"
     page.run()
-    assert "Ada Example" in page.subheader[0].value
+    assert "Ada Example" in page.header[0].value
 
 
 async def test_a_heart_rate_that_was_not_measured_is_a_dash_and_no_danger(
@@ -112,7 +112,7 @@ async def test_a_name_full_of_markup_is_shown_as_it_is(
 ) -> None:
     ride_id = await store_live_ride(database_url, 120, name="<b>Ada</b> **Example**")
     page = open_page("live", ride_id)
-    assert r"\<b\>Ada\</b\> \*\*Example\*\*" in page.subheader[0].value
+    assert r"\<b\>Ada\</b\> \*\*Example\*\*" in page.header[0].value
 
 
 @pytest.mark.parametrize("ride", ["nonsense", "99", "9" * 30])
@@ -167,8 +167,10 @@ async def test_every_window_and_power_is_drawn(
 async def test_a_ride_in_the_address_opens_in_detail(
     open_page: Callable[..., AppTest], database_url: str
 ) -> None:
-    ride_id = await store_live_ride(database_url, 120)
-    assert "Ada Example" in open_page("recent", ride_id).subheader[0].value
+    page = open_page("recent", await store_live_ride(database_url, 120))
+    assert "Ada Example" in page.header[0].value
+    assert tile(page, "Duration (min:s)") == "0:29"
+    assert tile(page, "Mean heart rate") == "120 bpm"
 
 
 async def test_alerts_are_counted_with_how_long_they_took(
@@ -247,7 +249,7 @@ def test_the_last_picture_stays_while_the_database_is_gone(
         answer_place.tried_at = None  # as if the answers had grown old
     page = run_page("live", ride_id)
     assert "The database has been away since" in page.warning[0].value
-    assert "Ada Example" in page.subheader[0].value
+    assert "Ada Example" in page.header[0].value
     queries().database.close()
     st.cache_resource.clear()
 

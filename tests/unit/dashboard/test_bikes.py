@@ -32,6 +32,11 @@ def a_bike(
 DAY_S = 86_400
 
 
+def told(bikes: list[dict[str, object]]) -> pd.DataFrame:
+    rows = pd.DataFrame(bikes)
+    return with_state(rows.drop(columns="reading_at"), rows[["serial", "reading_at"]].dropna())
+
+
 @pytest.mark.parametrize(
     ("bike", "doing", "state"),
     [
@@ -50,7 +55,7 @@ DAY_S = 86_400
     ],
 )
 def test_a_state_begins_at_its_limit(bike: dict[str, object], doing: str, state: str) -> None:
-    [row] = with_state(pd.DataFrame([bike])).itertuples()
+    [row] = told([bike]).itertuples()
     assert (row.doing, row.state) == (doing, state)
 
 
@@ -62,6 +67,6 @@ def test_the_faulty_come_first_and_the_worst_of_them_before_all() -> None:
         a_bike("SN4", ended_s_ago=60, deviation_s=400),
         a_bike("SN5"),
     ]
-    bikes = with_state(pd.DataFrame(rows))
+    bikes = told(rows)
     assert list(bikes["serial"]) == ["SN4", "SN2", "SN1", "SN3", "SN5"]
     assert counts(bikes) == {"faulty": 2, "in use": 1, "idle": 1, "silent": 1}

@@ -104,14 +104,20 @@ def test_a_best_is_beaten_only_once_there_was_one_before() -> None:
     assert list(rows[rows["beaten"]]["metric"]) == ["max_power_watts"]
 
 
-def test_a_mean_counts_only_after_some_minutes() -> None:
+def test_a_mean_power_counts_only_after_some_minutes() -> None:
     readings = pd.DataFrame(
-        {"elapsed_s": [1, 2], "power_watts": [900.0, 900.0], "cadence_rpm": [90, 95]}
+        {
+            "elapsed_s": [1, 2],
+            "power_watts": [900.0, 900.0],
+            "cadence_rpm": [90, 95],
+            "heart_rate_bpm": [None, 120],
+        }
     )
     so_far = figures_so_far(readings)
     assert so_far["mean_power_watts"] is None
     assert so_far["max_power_watts"] == 900
     assert so_far["max_cadence_rpm"] == 95
+    assert so_far["mean_heart_rate_bpm"] == 120
 
 
 def test_the_heart_rate_line_shows_a_gap_and_the_riders_limits() -> None:

@@ -12,6 +12,6 @@ def luminance(colour: str) -> float:
     return sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize("colour", {*ALERT_COLOURS.values(), *BIKE_STATE_COLOURS.values()})
+@pytest.mark.parametrize("colour", [*ALERT_COLOURS.values(), *BIKE_STATE_COLOURS.values()])
 def test_dark_words_can_be_read_on_a_pale_colour(colour: str) -> None:
     assert (luminance(pale(colour)) + 0.05) / (luminance(INK) + 0.05) > 7

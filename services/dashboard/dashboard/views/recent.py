@@ -32,6 +32,7 @@ POWERS = {
     "Total": ("total_kw", "Total power (kW)"),
     "Cumulative": ("cumulative_kw", "Total power so far (kW)"),
 }
+ONE_DECIMAL = ("Duration (min)", "Mean power (W)", "Highest power (W)", "Energy (kJ)")
 # What each chart that can be clicked picks rides by.
 CLICKABLE = ("gender", "age_band", "hour_no", "minutes")
 
@@ -254,6 +255,7 @@ def table(rides: pd.DataFrame) -> None:
         column_config={
             "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
             "Ride": st.column_config.NumberColumn(format="%d"),
+            **{name: st.column_config.NumberColumn(format="%.1f") for name in ONE_DECIMAL},
         },
     )
     cells = event["selection"]["cells"]
