@@ -18,7 +18,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from demo.ports import LOCALHOST
 from tests.e2e.started_demo import REPOSITORY, StartedDemo, free_ports
 
-FLEET = ("--bikes=8", "--since=45m", "--back-to-back", "--dangerous-riders=4")
+FLEET = ("--bikes=8", "--since=45m", "--back-to-back", "--dangerous-riders=7")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 PAGES = {
     "": "Live",
@@ -29,6 +29,10 @@ PAGES = {
 }
 SEEN_WITHIN_MS = 40_000
 SCROLLED = "element => { element.scrollTo(0, 150); return element.scrollTop === 150; }"
+WORDS_AND_PLACE = """bar => {
+    const place = bar.getBoundingClientRect();
+    return {words: bar.innerText, width: place.width, foot: place.bottom};
+}"""
 # Looks at each frame that is painted: which charts are gone from it, and how high the page is.
 WATCH = """() => {
     const charts = () => [...document.querySelectorAll("svg.marks")];
@@ -96,6 +100,12 @@ def keep(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
+def expect_no_barrier(page: Page) -> None:
+    """By axe-core: contrast, names, headings, roles."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_can_be_read_on_a_wall_and_a_phone_by_day_and_by_night(
     page: Page, address: str, path: str
@@ -107,13 +117,12 @@ def test_every_page_can_be_read_on_a_wall_and_a_phone_by_day_and_by_night(
         expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
         expect(page.get_by_test_id("stMetric").first).to_be_visible()
         expect(page.locator("svg.marks, canvas").first).to_be_visible()
-        for width, height in ((1920, 1080), (390, 844)):
+        for width, height in ((390, 844), (1920, 1080)):
             page.set_viewport_size({"width": width, "height": height})
             keep(page, f"{title.replace(' ', '-').lower()}-{width}-{scheme}")
             across = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert across <= 0, "the page is wider than its window"
-            found = Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
+        expect_no_barrier(page)
         expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
@@ -148,25 +157,24 @@ def test_a_chosen_rider_stays_while_figures_change_without_a_flicker(
     assert page.url == chosen
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     keep(page, "live-ride")
+    expect_no_barrier(page)
 
 
 def test_someone_in_danger_is_on_top_and_cannot_be_missed(page: Page, address: str) -> None:
-    warning = page.locator(".st-key-danger")
+    seen = None
     deadline = time.monotonic() + 150
-    while not warning.is_visible():
+    while seen is None:
         assert time.monotonic() < deadline, "nobody was in danger for long enough"
         page.goto(address)
         try:
             page.locator(".riders .card:first-child.outside").click()
-            warning.wait_for(timeout=5_000)
+            expect(page.locator("svg.marks")).to_have_count(6)
+            seen = page.locator(".st-key-danger").evaluate(WORDS_AND_PLACE, timeout=3_000)
         except TooLate:
             continue  # the heart has calmed down
-    expect(warning).to_contain_text(re.compile("heart rate (low|high|critical), [0-9]+ bpm"))
-    expect(page.locator("svg.marks")).to_have_count(6)
-    box = warning.bounding_box()
-    assert box is not None
-    assert (box["width"], box["y"] + box["height"]) == (1280, 1000)
     keep(page, "live-ride-in-danger")
+    assert re.search("heart rate (low|high|critical), [0-9]+ bpm", seen["words"])
+    assert (seen["width"], seen["foot"]) == (1280, 1000)
 
 
 def test_a_filter_a_click_in_a_chart_and_the_download_agree(
@@ -183,22 +191,26 @@ def test_a_filter_a_click_in_a_chart_and_the_download_agree(
     bar.first.click()
     expect(page.get_by_role("button", name="Show all again")).to_be_visible()
     expect(tile(page, "Rides")).not_to_have_text(f"{of_that_age}")
-    narrowed = count(page)
-    assert 0 < narrowed < of_that_age < everyone
+    assert 0 < count(page) < of_that_age < everyone
     keep(page, "recent-rides-narrowed")
+    # New rides may come at any moment: what counts is what the button says when it is clicked.
+    button = page.get_by_test_id("stDownloadButton").get_by_role("button")
+    said = re.search(r"Download ([0-9]+) rides", button.inner_text())
     with page.expect_download() as download:
-        page.get_by_role("button", name=f"Download {narrowed} rides as CSV").click()
+        button.click()
     file = tmp_path / "rides.csv"
     download.value.save_as(file)
-    lines = file.read_text("utf-8-sig").splitlines()
-    assert len(lines) == 1 + narrowed
-    assert all(re.search(r",male,(3[5-9]|4[0-4]),", line) for line in lines[1:])
-    shown = page.locator(
-        "[data-testid=stDataFrame] table tbody tr td:first-child"
-    ).all_inner_texts()
-    assert shown == [line.partition(",")[0] for line in lines[1 : 1 + len(shown)]]
+    lines = file.read_text("utf-8-sig").splitlines()[1:]
+    assert said is not None
+    assert len(lines) == int(said[1])
+    assert all(re.search(r",male,(3[5-9]|4[0-4]),", line) for line in lines)
+    shown = page.locator("[data-testid=stDataFrame] table tbody tr td:first-child")
+    numbers = [line.partition(",")[0] for line in lines]
+    expect(shown.first).to_have_text(numbers[0])
+    assert shown.all_inner_texts() == numbers[: shown.count()]
     page.get_by_role("button", name="Show all again").click()
-    expect(tile(page, "Rides")).to_have_text(f"{of_that_age}")
+    expect(page.get_by_text("Click a bar to narrow")).to_be_visible()
+    assert count(page) >= of_that_age
 
 
 def count(page: Page) -> int:

@@ -42,6 +42,7 @@ h1 {{ padding: 0 0 .8rem !important; }}
 [data-testid="stMetric"] {{ height: 100%; }}
 [data-testid="stMetric"] > div {{ padding: .7rem 1rem; }}
 [data-testid="stMetricValue"] {{ font-variant-numeric: tabular-nums; }}
+[data-testid="stMetricDeltaDescription"] [data-testid="stCaptionContainer"] {{ opacity: 1; }}
 [data-testid="stMetricDeltaDescription"] p {{ color: light-dark({QUIET_INK}, {NIGHT_QUIET_INK}); }}
 .st-key-others {{
   position: sticky; top: 4.6rem; max-height: calc(100vh - 5.5rem); overflow: auto;

@@ -33,7 +33,6 @@ def show_ride(ride: Any, place: str, *, live: bool) -> None:  # noqa: ANN401 - a
     if live or pd.isna(ride["ended_at"]):
         totals = figures.figures_so_far(readings)
     if live:
-        warn(ride)
         live_tiles(ride, readings, place)
     else:
         total_tiles(totals, place)
@@ -76,7 +75,10 @@ def rider_name(ride: Any) -> str:  # noqa: ANN401
 
 
 def warn(ride: Any) -> None:  # noqa: ANN401
-    """A bar at the foot of the window while the rider is outside the limits; moves nothing."""
+    """A bar at the foot of the window while the rider is outside the limits.
+
+    It comes after everything else: what stands above does not move.
+    """
     level = ride["level"]
     if not level:
         return

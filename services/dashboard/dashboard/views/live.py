@@ -16,7 +16,7 @@ from dashboard.layout import (
     tiles,
     wall_clock,
 )
-from dashboard.ride_panel import show_ride
+from dashboard.ride_panel import show_ride, warn
 from dashboard.rider_cards import cards
 from dashboard.rider_grid import rider_grid
 from dashboard.sharing import Answer
@@ -96,6 +96,7 @@ def closely(ride: pd.DataFrame, chosen: int) -> None:
     """One ride with everything about it."""
     if not ride.empty:
         show_ride(ride.iloc[0], "live", live=True)
+        warn(ride.iloc[0])
         return
     stored = queries().ride(chosen).rows
     if stored.empty:
