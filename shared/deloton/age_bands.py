@@ -17,3 +17,12 @@ def age_band_label(number: int) -> str:
 
 # The names of all bands, youngest first.
 AGE_BANDS: Final = tuple(age_band_label(number) for number in range(len(BAND_STARTS) + 1))
+
+# The years of each band, both included; None: no bound.
+BAND_AGES: Final[dict[str, tuple[int | None, int | None]]] = dict(
+    zip(
+        AGE_BANDS,
+        zip((None, *BAND_STARTS), (*(start - 1 for start in BAND_STARTS), None), strict=True),
+        strict=True,
+    )
+)

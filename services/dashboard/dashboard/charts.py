@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.chart_look import QUIET, Chart
-from dashboard.formats import NOTHING
+from deloton.formats import NOTHING
 from deloton.heart_rate import ZONES
 from deloton.palette import ALERT_COLOURS, MEASURE_COLOURS, ZONE_COLOURS
 

@@ -1,21 +1,13 @@
-"""CORE: numbers, spans of time and names as people read them."""
+"""CORE: changes, clocks and names as the pages show them; figures are told by `deloton.formats`."""
 
 import re
-from typing import Final
 
 import pandas as pd
 
 from deloton.csv_cells import harmless
+from deloton.formats import NOTHING
 
-NOTHING: Final = "–"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>:$&])")
-
-
-def number(value: float | None, unit: str = "", decimals: int = 0) -> str:
-    """A number with thousands separators and its unit; a dash where nothing was measured."""
-    if value is None or pd.isna(value):
-        return NOTHING
-    return f"{value:,.{decimals}f} {unit}".strip()
 
 
 def change(now: float | None, before: float | None, unit: str = "") -> str | None:
@@ -43,22 +35,6 @@ def clock(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def span(seconds: float | None) -> str:
-    """A long span in its two largest units: `45 s`, `8 min`, `3 h 20 min`, `4 d 3 h`."""
-    if seconds is None or pd.isna(seconds):
-        return NOTHING
-    minutes = round(seconds / 60)
-    if seconds < 60:  # noqa: PLR2004  a minute
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(minutes, 60)
-    days, rest = divmod(hours, 24)
-    if days > 9:  # noqa: PLR2004  hours say nothing any more
-        return f"{days:,} d"
-    if days:
-        return f"{days} d {rest} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def plain(text: str) -> str:

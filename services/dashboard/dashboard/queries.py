@@ -12,6 +12,7 @@ from dashboard.database import Database
 from dashboard.figures import with_danger, with_limits
 from dashboard.rider_cards import SPARKLINE_S
 from dashboard.sharing import Answer, SharedAnswers
+from deloton import age_bands
 from deloton.ride_figures import personal_bests
 
 LIVE_RIDES_LIMIT: Final = 20_000
@@ -109,8 +110,8 @@ WHERE rides.started_at >= now() - 2 * $1 * interval '1 hour'
   AND (cardinality($3::text[]) = 0 OR coalesce(riders.town, 'not known') = ANY($3))
   AND (cardinality($4::text[]) = 0 OR rides.bike_serial = ANY($4))
   AND (cardinality($5::int[]) = 0 OR coalesce(width_bucket(
-      extract(year FROM age(rides.started_at::date, riders.born_on))::int,
-      ARRAY[25, 35, 45, 55, 65]), 6) = ANY($5))
+      extract(year FROM age(rides.started_at::date, riders.born_on))::int, $6::int[]
+  ), cardinality($6) + 1) = ANY($5))
 """
 
 _ALERTS = """
@@ -267,7 +268,13 @@ class Queries:
     def window_before(self, window_h: int, filters: recent.Filters) -> Answer:
         """One row: the headline figures of as many hours before, with the same filters."""
         bands = [recent.AGE_BANDS.index(band) for band in filters.age_bands]
-        chosen = [list(filters.genders), list(filters.towns), list(filters.bikes), bands]
+        chosen = [
+            list(filters.genders),
+            list(filters.towns),
+            list(filters.bikes),
+            bands,
+            list(age_bands.BAND_STARTS),
+        ]
         return self.answers.get(
             ("before", window_h, filters),
             HALF_A_MINUTE,

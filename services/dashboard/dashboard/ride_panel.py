@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, figures
-from dashboard.formats import NOTHING, change, clock, number, plain
+from dashboard.formats import change, clock, plain
 from dashboard.layout import Tile, card, draw, tiles, wall_clock
 from dashboard.sources import queries
+from deloton.formats import NOTHING, number
 
 CHANGE_OVER_S = 10
 TITLES = {

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from dashboard.formats import clock, number
+from dashboard.formats import clock
+from deloton.formats import number
 from deloton.heart_rate import zone_of
 from deloton.palette import ALERT_COLOURS, GREY, ZONE_COLOURS
 

@@ -10,32 +10,28 @@ from typing import Final
 
 from msgspec import Struct
 
+from deloton.formats import NOTHING, duration, energy, number, power
 from reporter.days import Edition
 from reporter.summary import AlertCount, Comparison, Group, Leader, Summary
 
-NOT_KNOWN: Final = "–"
 # A change that is worth a word in the sentence: of rides a tenth, up or down.
 NOTABLE_CHANGE: Final = 0.1
 # Below half a per cent up or down, people call it the same.
 SAME: Final = 0.005
 # Changes beyond this are told as a factor: +4,900 % says less than 50 times.
 LARGE_CHANGE: Final = 9.995
-MILLION: Final = 1_000_000
-THOUSAND: Final = 10_000
 # The most of two periods is no record.
 FEWEST_COMPARED: Final = 2
 # In signs: a line of half a page, beside two figures.
 LONGEST_NAME: Final = 26
 # The same, beside three figures.
 LONGEST_LABEL: Final = 20
-MINUTE_S: Final = 60
-HOUR_S: Final = 3600
 WEEKDAYS: Final = {day[:3]: day for day in calendar.day_name}
 # A report that fits on two pages: the figures of the headline, in reading order.
 TILES: Final = {
     "rides": "Rides",
     "riders": "Riders",
-    "ride_time_s": "Total ride time",
+    "ride_time_s": "Time ridden",
     "mean_duration_s": "Mean duration",
     "total_power_watts": "Total power",
     "mean_power_watts": "Mean power",
@@ -87,46 +83,9 @@ class Row(Struct, frozen=True):
     usual: str
 
 
-def number(value: float | None) -> str:
-    """A whole number with commas: `12,345`."""
-    return NOT_KNOWN if value is None else f"{value:,.0f}"
-
-
 def share(value: float | None) -> str:
     """A share in per cent: `17.3 %`."""
-    return NOT_KNOWN if value is None else _per_cent(f"{value:.1%}")
-
-
-def duration(seconds: float | None) -> str:
-    """A length of time in the unit that fits: `8 min 20 s`, `1,234 h`."""
-    if seconds is None:
-        return NOT_KNOWN
-    whole = round(seconds)
-    if whole >= 10 * HOUR_S:
-        return f"{whole / HOUR_S:,.0f} h"
-    if whole >= HOUR_S:
-        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} min"
-    return f"{whole // MINUTE_S} min {whole % MINUTE_S} s" if whole >= MINUTE_S else f"{whole} s"
-
-
-def power(watts: float | None) -> str:
-    """Watts, of large sums in the unit that fits: `120 W`, `34.6 MW`."""
-    if watts is None:
-        return NOT_KNOWN
-    if watts >= MILLION:
-        return (
-            f"{watts / MILLION:,.0f} MW" if watts >= 100 * MILLION else f"{watts / MILLION:,.1f} MW"
-        )
-    return f"{watts / 1000:,.0f} kW" if watts >= THOUSAND else f"{watts:,.0f} W"
-
-
-def energy(kilojoules: float | None) -> str:
-    """Kilojoules, or megajoules of large sums: `94 kJ`, `2,400 MJ`."""
-    if kilojoules is None:
-        return NOT_KNOWN
-    if kilojoules >= 100 * THOUSAND:
-        return f"{kilojoules / 1000:,.0f} MJ"
-    return f"{kilojoules / 1000:,.1f} MJ" if kilojoules >= THOUSAND else f"{kilojoules:,.0f} kJ"
+    return NOTHING if value is None else _per_cent(f"{value:.1%}")
 
 
 FORMATS: Final[dict[str, Callable[[float | None], str]]] = {
@@ -135,7 +94,7 @@ FORMATS: Final[dict[str, Callable[[float | None], str]]] = {
     "total_power_watts": power,
     "mean_power_watts": power,
     "energy_kj": energy,
-    "mean_heart_rate_bpm": lambda bpm: NOT_KNOWN if bpm is None else f"{bpm:.0f} bpm",
+    "mean_heart_rate_bpm": lambda bpm: number(bpm, "bpm"),
     "without_contact_share": share,
 }
 
@@ -159,7 +118,7 @@ def change(value: float) -> str:
 def compared(value: float | None, against: str) -> str:
     """A change with what it is measured by: `+12 % on the day before`."""
     if value is None:
-        return f"{against}: {NOT_KNOWN}"
+        return f"{against}: {NOTHING}"
     return f"{change(value)} {'' if value > LARGE_CHANGE else 'on '}the {against}"
 
 

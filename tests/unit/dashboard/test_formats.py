@@ -2,15 +2,7 @@
 
 import pytest
 
-from dashboard.formats import change, change_percent, clock, number, plain, span
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "shown"),
-    [(1485.4, "W", "1,485 W"), (None, "bpm", "–"), (float("nan"), "W", "–"), (0, "", "0")],
-)
-def test_a_number_has_separators_and_its_unit(value: float | None, unit: str, shown: str) -> None:
-    assert number(value, unit) == shown
+from dashboard.formats import change, change_percent, clock, plain
 
 
 @pytest.mark.parametrize(
@@ -18,14 +10,6 @@ def test_a_number_has_separators_and_its_unit(value: float | None, unit: str, sh
 )
 def test_a_ride_is_told_in_minutes_and_seconds(seconds: float | None, shown: str) -> None:
     assert clock(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(45, "45 s"), (480, "8 min"), (12_000, "3 h 20 min"), (270_000, "3 d 3 h"), (1e6, "11 d")],
-)
-def test_a_long_span_is_told_in_its_largest_units(seconds: float, shown: str) -> None:
-    assert span(seconds) == shown
 
 
 def test_a_change_needs_both_values() -> None:

@@ -14,28 +14,6 @@ def plain(told: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
-    [
-        (None, "–"), (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (400, "6 min 40 s"),
-        (3600, "1 h 0 min"), (36_000, "10 h"), (4_000_000, "1,111 h"),
-    ],
-)  # fmt: skip
-def test_times_are_told_in_the_unit_that_fits(seconds: float | None, told: str) -> None:
-    assert wording.duration(seconds) == told
-
-
-@pytest.mark.parametrize(
-    ("watts", "told"),
-    [
-        (None, "–"), (0, "0 W"), (118.4, "118 W"), (9_999, "9,999 W"), (47_000, "47 kW"),
-        (1_600_000, "1.6 MW"), (162_000_000, "162 MW"), (4_950_000_000, "4,950 MW"),
-    ],
-)  # fmt: skip
-def test_power_is_told_in_the_unit_that_fits(watts: float | None, told: str) -> None:
-    assert wording.power(watts) == told
-
-
-@pytest.mark.parametrize(
     ("value", "told"),
     [
         (None, "day before: –"),

@@ -4,10 +4,10 @@ import streamlit as st
 
 from dashboard import alerts
 from dashboard import charts_of_many as charts
-from dashboard.formats import NOTHING, number
 from dashboard.layout import Tile, answered, card, draw, tiles
 from dashboard.queries import ALERTS_LIMIT
 from dashboard.sources import queries
+from deloton.formats import NOTHING, number
 from deloton.palette import ALERT_COLOURS, pale
 
 

@@ -4,21 +4,15 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts_of_many as charts
-from dashboard.formats import number, span
 from dashboard.layout import Tile, answered, card, draw, tiles, wall_clock
 from dashboard.queries import LEADER_METRICS
 from dashboard.sources import queries
+from deloton import age_bands
+from deloton.formats import duration, energy, number, power
 
-# Years, both included; the bands of the other pages.
-AGES: dict[str, tuple[int | None, int | None]] = {
-    "All ages": (None, None),
-    "under 25": (None, 24),
-    "25–34": (25, 34),
-    "35–44": (35, 44),
-    "45–54": (45, 54),
-    "55–64": (55, 64),
-    "65 and over": (65, None),
-}
+ALL_AGES = "All ages"
+# Years, both included; None: no bound.
+AGES = {ALL_AGES: (None, None), **age_bands.BAND_AGES}
 
 # What a week can be measured by: label → column, title with unit.
 GROWTH = {
@@ -52,9 +46,9 @@ def totals(weeks: pd.DataFrame) -> None:
         [
             Tile("Rides", number(weeks["rides"].sum())),
             Tile("Riders", number(riders)),
-            Tile("Time ridden", span(float(weeks["duration_s"].sum()))),
-            Tile("Energy", number(float(weeks["energy_kj"].sum()) / 1000, "MJ", 1)),
-            Tile("Highest power", number(weeks["max_power_watts"].max(), "W")),
+            Tile("Time ridden", duration(float(weeks["duration_s"].sum()))),
+            Tile("Energy", energy(float(weeks["energy_kj"].sum()))),
+            Tile("Highest power", power(weeks["max_power_watts"].max())),
         ],
     )
 
@@ -89,7 +83,7 @@ def growth(weeks: pd.DataFrame) -> None:
 def leaders() -> None:
     """The best riders in each figure, of an age."""
     age = st.segmented_control(
-        "Leaders of", list(AGES), default="All ages", required=True, key="leaders-age"
+        "Leaders of", list(AGES), default=ALL_AGES, required=True, key="leaders-age"
     )
     for column, (metric, (label, unit)) in zip(
         st.columns(len(LEADER_METRICS)), LEADER_METRICS.items(), strict=True

@@ -4,10 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import bikes
-from dashboard.formats import NOTHING, number
 from dashboard.layout import Tile, answered, marked, tiles, wall_clock
 from dashboard.queries import BIKES_LIMIT
 from dashboard.sources import queries
+from deloton.formats import NOTHING, number
 from deloton.palette import BIKE_STATE_COLOURS, pale
 
 SHOWN_BIKES = 500

@@ -5,7 +5,6 @@ import streamlit as st
 
 from dashboard import charts_of_many as charts
 from dashboard.figures import SORTS, found, riders_by_share, sorted_by
-from dashboard.formats import number
 from dashboard.layout import (
     Tile,
     answered,
@@ -21,6 +20,7 @@ from dashboard.rider_cards import cards
 from dashboard.rider_grid import rider_grid
 from dashboard.sharing import Answer
 from dashboard.sources import queries
+from deloton.formats import number
 
 SHOWN_RIDES = 100
 # Older than this, the newest reading is not live any more.

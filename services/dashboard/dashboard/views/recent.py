@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import charts_of_many as charts
 from dashboard import recent
 from dashboard.chart_look import Chart
-from dashboard.formats import NOTHING, change_percent, csv_of, number, span
+from dashboard.formats import change_percent, csv_of
 from dashboard.layout import (
     Tile,
     answered,
@@ -24,6 +24,7 @@ from dashboard.queries import RECENT_RIDES_LIMIT
 from dashboard.ride_panel import show_ride
 from dashboard.sharing import Answer
 from dashboard.sources import queries
+from deloton.formats import NOTHING, duration, number, power
 
 SHOWN_RIDES = 1_000
 OFFERED = 500
@@ -64,7 +65,7 @@ def recent_rides() -> None:
     last = pd.Timestamp(wall_clock(answer.read_at).replace(tzinfo=None))
     first = last - pd.Timedelta(hours=window_h)
     shares(rides, picks)
-    power(meant, window_h, first, last)
+    power_over_time(meant, window_h, first, last)
     times(rides, picks, first, last)
     table(meant)
 
@@ -150,9 +151,9 @@ def headline(rides: pd.DataFrame, window_h: int, filters: recent.Filters, narrow
         [
             tile("Rides", "rides", number(now["rides"])),
             tile("Riders", "riders", number(now["riders"])),
-            tile("Time ridden", "duration_s", span(now["duration_s"])),
-            tile("Total power", "total_power_watts", number(now["total_power_watts"] / 1000, "kW")),
-            tile("Mean power", "mean_power_watts", number(now["mean_power_watts"], "W")),
+            tile("Time ridden", "duration_s", duration(now["duration_s"])),
+            tile("Total power", "total_power_watts", power(now["total_power_watts"])),
+            tile("Mean power", "mean_power_watts", power(now["mean_power_watts"])),
         ],
     )
 
@@ -174,7 +175,9 @@ def shares(rides: pd.DataFrame, picks: dict[str, tuple[object, ...]]) -> None:
         clickable(charts.age_bars(rows, picks.get("age_band", ())), "age_band", "Rides by age")
 
 
-def power(rides: pd.DataFrame, window_h: int, first: pd.Timestamp, last: pd.Timestamp) -> None:
+def power_over_time(
+    rides: pd.DataFrame, window_h: int, first: pd.Timestamp, last: pd.Timestamp
+) -> None:
     """Power over time, at a resolution, as mean, total or running sum."""
     with card("power"):
         offered = recent.resolutions_for(window_h)
