@@ -16,10 +16,10 @@ from sqlalchemy import (
     FrameClauseType,
     FromClause,
     Select,
-    case,
     cast,
     func,
     literal,
+    literal_column,
     select,
     true,
     union_all,
@@ -43,6 +43,23 @@ BESTS: Final = (
     "max_heart_rate_bpm",
     "duration_s",
 )
+
+# What rides come to together, in SQL, of their rows alone. Means are of seconds, not of rides: a
+# ride counts by its readings, or by those that hold a heart rate. Of rides from before those were
+# counted, all readings stand for them.
+MEAN_POWER_WATTS: Final = """(
+    sum(mean_power_watts * reading_count)
+    / nullif(sum(reading_count) FILTER (WHERE mean_power_watts IS NOT NULL), 0)
+)"""
+MEAN_HEART_RATE_BPM: Final = """(
+    sum(mean_heart_rate_bpm * coalesce(heart_rate_count, reading_count))
+    / nullif(sum(coalesce(heart_rate_count, reading_count))
+             FILTER (WHERE mean_heart_rate_bpm IS NOT NULL), 0)
+)"""
+CONTACT_SHARE: Final = """(
+    sum(heart_rate_count)::float
+    / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
+)"""
 
 # Readings of a ride are looked for this near its start: clocks may jump, rides may be long.
 BEFORE_START = timedelta(days=1)
@@ -207,8 +224,6 @@ def ride_totals(from_at: datetime, to_at: datetime) -> Select[Any]:
     readings, that of the heart rate by those that hold one (by all where nobody counted them).
     """
     in_span = (rides.c.started_at >= from_at) & (rides.c.started_at < to_at)
-    heart_rate_count = func.coalesce(rides.c.heart_rate_count, rides.c.reading_count)
-    with_heart_rate = case((rides.c.mean_heart_rate_bpm.is_not(None), heart_rate_count))
     return select(
         func.count().label("ride_count"),
         func.count().filter(rides.c.ended_at.is_(None)).label("live_ride_count"),
@@ -218,17 +233,9 @@ def ride_totals(from_at: datetime, to_at: datetime) -> Select[Any]:
         func.coalesce(func.sum(rides.c.duration_s), 0).label("duration_s"),
         func.coalesce(func.sum(rides.c.total_power_watts), 0).label("total_power_watts"),
         func.coalesce(func.sum(rides.c.energy_kj), 0).label("energy_kj"),
-        (
-            func.sum(rides.c.mean_power_watts * rides.c.reading_count)
-            / func.nullif(
-                func.sum(case((rides.c.mean_power_watts.is_not(None), rides.c.reading_count))), 0
-            )
-        ).label("mean_power_watts"),
+        literal_column(MEAN_POWER_WATTS, Float).label("mean_power_watts"),
         func.max(rides.c.max_power_watts).label("max_power_watts"),
-        (
-            func.sum(rides.c.mean_heart_rate_bpm * heart_rate_count)
-            / func.nullif(func.sum(with_heart_rate), 0)
-        ).label("mean_heart_rate_bpm"),
+        literal_column(MEAN_HEART_RATE_BPM, Float).label("mean_heart_rate_bpm"),
         func.max(rides.c.max_heart_rate_bpm).label("max_heart_rate_bpm"),
     ).where(in_span)
 

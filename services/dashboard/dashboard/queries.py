@@ -13,7 +13,7 @@ from dashboard.figures import with_danger, with_limits
 from dashboard.rider_cards import SPARKLINE_S
 from dashboard.sharing import Answer, SharedAnswers
 from deloton import age_bands
-from deloton.ride_figures import personal_bests
+from deloton.ride_figures import CONTACT_SHARE, MEAN_POWER_WATTS, personal_bests
 
 LIVE_RIDES_LIMIT: Final = 20_000
 RIDE_READINGS_LIMIT: Final = 3_600
@@ -96,13 +96,11 @@ ORDER BY rides.started_at DESC
 LIMIT $2
 """
 
-_WINDOW_BEFORE = """
+_WINDOW_BEFORE = f"""
 SELECT count(*) AS rides, count(DISTINCT rider_id) AS riders,
        coalesce(sum(duration_s), 0) AS duration_s,
        coalesce(sum(total_power_watts), 0) AS total_power_watts,
-       sum(mean_power_watts * reading_count)
-           / nullif(sum(reading_count) FILTER (WHERE mean_power_watts IS NOT NULL), 0)
-           AS mean_power_watts
+       {MEAN_POWER_WATTS} AS mean_power_watts
 FROM rides LEFT JOIN riders USING (rider_id)
 WHERE rides.started_at >= now() - 2 * $1 * interval '1 hour'
   AND rides.started_at < now() - $1 * interval '1 hour'
@@ -112,7 +110,7 @@ WHERE rides.started_at >= now() - 2 * $1 * interval '1 hour'
   AND (cardinality($5::int[]) = 0 OR coalesce(width_bucket(
       extract(year FROM age(rides.started_at::date, riders.born_on))::int, $6::int[]
   ), cardinality($6) + 1) = ANY($5))
-"""
+"""  # noqa: S608
 
 _ALERTS = """
 SELECT alerts.measured_at, alerts.level, alerts.heart_rate_bpm, alerts.limit_bpm, alerts.state,
@@ -152,15 +150,12 @@ GROUP BY rides.bike_serial
 LIMIT $1
 """
 
-_BIKE_WEEKS = """
-SELECT bike_serial, count(*) AS rides,
-       sum(heart_rate_count)::float
-           / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
-           AS contact_share
+_BIKE_WEEKS = f"""
+SELECT bike_serial, count(*) AS rides, {CONTACT_SHARE} AS contact_share
 FROM rides
 WHERE bike_serial = ANY($1) AND started_at > now() - interval '7 days'
 GROUP BY bike_serial
-"""
+"""  # noqa: S608
 
 _WEEKS = """
 SELECT date_trunc('week', started_at AT TIME ZONE $1)::date AS week, count(*) AS rides,

@@ -7,6 +7,7 @@ import msgspec
 from deloton.age_bands import BAND_STARTS, age_band_label
 from deloton.database import Connection
 from deloton.power import FAULTY_AFTER_S
+from deloton.ride_figures import CONTACT_SHARE, MEAN_HEART_RATE_BPM, MEAN_POWER_WATTS
 from reporter.days import Period
 from reporter.summary import (
     CUT_SHORT_S,
@@ -24,9 +25,7 @@ LEADERS = 5
 TOWNS = 5
 SOURCES = 6
 
-# Means are of seconds, not of rides: a ride counts by its readings. Of rides from before
-# `heart_rate_count` was kept, all readings stand for those with a heart rate.
-_TOTALS = """
+_TOTALS = f"""
 WITH periods AS (
     SELECT * FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[])
         AS periods ("on", begins_at, ends_at)
@@ -40,19 +39,12 @@ CROSS JOIN LATERAL (
            coalesce(sum(total_power_watts), 0) AS total_power_watts,
            coalesce(sum(energy_kj), 0) AS energy_kj,
            avg(duration_s) AS mean_duration_s,
-           sum(mean_power_watts * reading_count)
-               / nullif(sum(reading_count) FILTER (WHERE mean_power_watts IS NOT NULL), 0)
-               AS mean_power_watts,
-           sum(mean_heart_rate_bpm * coalesce(heart_rate_count, reading_count))
-               / nullif(sum(coalesce(heart_rate_count, reading_count))
-                        FILTER (WHERE mean_heart_rate_bpm IS NOT NULL), 0)
-               AS mean_heart_rate_bpm,
+           {MEAN_POWER_WATTS} AS mean_power_watts,
+           {MEAN_HEART_RATE_BPM} AS mean_heart_rate_bpm,
            count(*) FILTER (WHERE ended_at IS NULL) AS open_rides,
            count(*) FILTER (WHERE duration_s < $4) AS rides_cut_short,
            count(*) FILTER (WHERE rider_id IS NULL) AS rides_without_rider,
-           1 - sum(heart_rate_count)::float
-               / nullif(sum(reading_count) FILTER (WHERE heart_rate_count IS NOT NULL), 0)
-               AS without_contact_share,
+           1 - {CONTACT_SHARE} AS without_contact_share,
            count(DISTINCT bike_serial) FILTER (WHERE power_deviation_s >= $5) AS faulty_bikes
     FROM rides WHERE started_at >= periods.begins_at AND started_at < periods.ends_at
 ) own
@@ -74,20 +66,18 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(line_count), 0)::bigint AS dead_letters FROM refused_lines
     WHERE refused_in >= periods.begins_at AND refused_in < periods.ends_at
 ) refused
-"""
+"""  # noqa: S608
 
 _FIRST_RIDE = "SELECT started_at FROM rides ORDER BY started_at LIMIT 1"
 
-_PARTS = """
+_PARTS = f"""
 SELECT width_bucket(started_at, $3::timestamptz[]) - 1 AS number,
        count(*) AS rides,
        coalesce(sum(total_power_watts), 0) AS total_power_watts,
-       sum(mean_power_watts * reading_count)
-           / nullif(sum(reading_count) FILTER (WHERE mean_power_watts IS NOT NULL), 0)
-           AS mean_power_watts
+       {MEAN_POWER_WATTS} AS mean_power_watts
 FROM rides WHERE started_at >= $1 AND started_at < $2
 GROUP BY number
-"""
+"""  # noqa: S608
 
 # All groupings of the rides at once: each row belongs to one `kind`, named as in `Counts`.
 _GROUPS = """
