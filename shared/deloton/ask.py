@@ -36,8 +36,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit('usage: python -m deloton.ask "SELECT …"')
     try:
         url = DatabaseSettings.from_environment().database_url.get_secret_value()
-        for line in asyncio.run(ask(url, arguments[0])):
-            print(line)
+        sys.stdout.writelines(f"{line}\n" for line in asyncio.run(ask(url, arguments[0])))
     except (SettingsError, asyncpg.PostgresError, OSError) as error:
         sys.exit(str(error) or type(error).__name__)
 
