@@ -98,7 +98,7 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 BUILD_ARGS ?=
 COMPOSE := docker compose
 
-.PHONY: image images up down logs test-compose policies prepare deploy deploy-all run destroy
+.PHONY: image images up down logs test-compose policies prepare deploy deploy-all run ask destroy
 
 image: ## Build the image of one service: SERVICE=api TAG=dev
 	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
@@ -136,6 +136,9 @@ deploy-all: $(STAMP) ## Deploy network, data, cluster, then each service: TAG=1.
 
 run: $(STAMP) ## Run a command in a task of a service: SERVICE=api COMMAND="python -m api.keys list"
 	@$(ECS) run "$(SERVICE)" --environment $(ENVIRONMENT) -- $(COMMAND)
+
+ask: $(STAMP) ## Ask an environment's database: QUERY="SELECT state, count(*) FROM reports GROUP BY 1"
+	@$(ECS) run migrate --environment $(ENVIRONMENT) -- python -m deloton.ask "$(QUERY)"
 
 prepare: $(STAMP) ## Make or update network, data and cluster alone
 	@$(ECS) prepare --environment $(ENVIRONMENT)
