@@ -5,18 +5,18 @@ What was seen is kept in `tests/e2e/screenshots/`.
 
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as TooLate
 
 from demo.ports import LOCALHOST
-from tests.e2e.started_demo import REPOSITORY, StartedDemo, free_ports
+from tests.e2e.chromium import running_chromium, tile
+from tests.e2e.started_demo import StartedDemo, free_ports
 
 FLEET = ("--bikes=8", "--since=45m", "--back-to-back", "--dangerous-riders=7")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -69,15 +69,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = subprocess.run(
-        [REPOSITORY / "tools" / "setup-chromium"], capture_output=True, text=True, check=True
-    )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=found.stdout.strip(), args=["--no-sandbox", "--disable-gpu"]
-        )
+    with running_chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -87,11 +80,6 @@ def page(browser: Browser) -> Iterator[Page]:
     page.set_default_timeout(SEEN_WITHIN_MS)
     yield page
     page.close()
-
-
-def tile(page: Page, label: str) -> Locator:
-    one = page.get_by_test_id("stMetric").filter(has_text=label).first
-    return one.get_by_test_id("stMetricValue")
 
 
 def keep(page: Page, name: str) -> None:

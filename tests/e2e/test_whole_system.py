@@ -16,17 +16,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
+from playwright.sync_api import expect
+from pypdf import PdfReader
 
+from deloton.formats import duration, energy, number, power
 from demo.ports import LOCALHOST
 from demo.services import DEAD_LETTERS_TOPIC, RAW_TOPIC
 from reporter.days import day_in
 from reporter.delivery import Report, prepare
+from tests.e2e.chromium import running_chromium, tile
 from tests.e2e.exactness import raw_message
 from tests.e2e.ingestor_site import Feed
 from tests.e2e.started_demo import StartedDemo, free_ports
@@ -248,6 +253,49 @@ def figures_of(report: Report) -> dict[str, float | None]:
         "mean_power_watts": totals.mean_power_watts,
         "mean_heart_rate_bpm": totals.mean_heart_rate_bpm,
     }
+
+
+def test_the_pages_show_the_same_to_the_last_digit(aftermath: Aftermath) -> None:
+    totals = totals_of_rides(aftermath.expected.rides.values())
+    pages = {
+        "recent": {
+            "Rides": number(totals.ride_count),
+            "Riders": number(totals.rider_count),
+            "Time ridden": duration(totals.duration_s),
+            "Total power": power(totals.total_power_watts),
+            "Mean power": power(totals.mean_power_watts),
+        },
+        "all_time": {
+            "Rides": number(totals.ride_count),
+            "Riders": number(totals.rider_count),
+            "Time ridden": duration(totals.duration_s),
+            "Energy": energy(totals.energy_kj),
+            "Highest power": power(totals.max_power_watts),
+        },
+    }
+    address = f"http://{LOCALHOST}:{aftermath.demo.ports['DEMO_DASHBOARD_PORT']}"
+    with running_chromium() as chromium:
+        for path, shown in pages.items():
+            page = chromium.new_page()
+            page.goto(f"{address}/{path}")
+            for label, figure in shown.items():
+                expect(tile(page, label)).to_have_text(figure, timeout=30_000)
+
+
+def test_the_report_tells_the_same_to_the_last_digit(aftermath: Aftermath) -> None:
+    for day in aftermath.days:
+        totals = aftermath.totals_of(day)
+        pdf = asyncio.run(drawn_report(aftermath.database_url, day)).pdf
+        told = " ".join(" ".join(p.extract_text() for p in PdfReader(BytesIO(pdf)).pages).split())
+        for label, figure in {
+            "Rides": number(totals.ride_count),
+            "Time ridden": duration(totals.duration_s),
+            "Total power": power(totals.total_power_watts),
+            "Mean power": power(totals.mean_power_watts),
+            "Energy": energy(totals.energy_kj),
+            "Mean heart rate": number(totals.mean_heart_rate_bpm, "bpm"),
+        }.items():
+            assert figure in told, (label, figure)
 
 
 def test_no_log_names_a_rider(aftermath: Aftermath) -> None:
