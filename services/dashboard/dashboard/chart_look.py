@@ -1,16 +1,29 @@
 """CORE: how every chart looks, by day and by night."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 import altair as alt
 
-from deloton.palette import INK, NIGHT_INK, NIGHT_QUIET_INK, NIGHT_RULE, QUIET_INK, RULE
+from deloton.heart_rate import ZONES
+from deloton.palette import (
+    INK,
+    NIGHT_INK,
+    NIGHT_QUIET_INK,
+    NIGHT_RULE,
+    QUIET_INK,
+    RULE,
+    ZONE_COLOURS,
+)
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 FONT: Final = '"Source Sans", sans-serif'
 # What is written smaller and paler than the figures: `mark_text(style=QUIET)`.
 QUIET: Final = "quiet"
+# By the number of a zone.
+ZONE_SCALE: Final = alt.Scale(domain=list(ZONE_COLOURS), range=list(ZONE_COLOURS.values()))
 
 
 def dressed(chart: Chart, *, night: bool) -> Chart:
@@ -19,6 +32,17 @@ def dressed(chart: Chart, *, night: bool) -> Chart:
     padding = {"left": 2, "right": 6, "top": 4, "bottom": 2}
     styled: Chart = chart.configure(**_style(ink, quiet, rule)).properties(padding=padding)
     return styled
+
+
+def zone_names(orient: Literal["right", "top"], edges: Sequence[float]) -> alt.Axis:
+    """An axis that names the zones beside the plot, where no line can cross their names.
+
+    Each name stands in the middle between two of the `edges`, which are one more than the zones.
+    """
+    middles = [round((low + high) / 2) for low, high in pairwise(edges)]
+    names = [f"{zone.number} {zone.name}" for zone in ZONES]
+    expression = f"{names}[indexof({middles}, datum.value)]"
+    return alt.Axis(orient=orient, title=None, grid=False, values=middles, labelExpr=expression)
 
 
 def _style(ink: str, quiet: str, rule: str) -> dict[str, Any]:

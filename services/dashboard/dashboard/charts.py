@@ -9,10 +9,10 @@ from typing import Final
 import altair as alt
 import pandas as pd
 
-from dashboard.chart_look import QUIET, Chart
+from dashboard.chart_look import QUIET, ZONE_SCALE, Chart, zone_names
 from deloton.formats import NOTHING
 from deloton.heart_rate import ZONES
-from deloton.palette import ALERT_COLOURS, MEASURE_COLOURS, ZONE_COLOURS
+from deloton.palette import ALERT_COLOURS, MEASURE_COLOURS
 
 LOWEST_BPM: Final = 40.0
 # A little above the expected maximum: it is a mean, some hearts go beyond.
@@ -76,13 +76,12 @@ def zone_bars(zones: pd.DataFrame) -> Chart:
         time=[f"{s // 60}:{s % 60:02}" for s in zones["seconds"]],
         length=zones["seconds"] / longest,
     )
-    colours = alt.Scale(domain=list(zones["number"]), range=list(ZONE_COLOURS.values()))
     base = alt.Chart(shown).encode(
         x=alt.X("length:Q", axis=None, scale=alt.Scale(domain=[0, 1.2])),
         y=alt.Y("zone:N", title=None, sort=None),
     )
     bars = base.mark_bar(cornerRadiusEnd=3, height=16).encode(
-        color=alt.Color("number:O", scale=colours, legend=None),
+        color=alt.Color("number:O", scale=ZONE_SCALE, legend=None),
         tooltip=[
             alt.Tooltip("zone:N", title="Zone"),
             alt.Tooltip("time:N", title="Time (min:s)"),
@@ -103,7 +102,6 @@ def gauge(share: float | None) -> Chart:
             "to": [_angle(min(zone.upper, HIGHEST_SHARE)) for zone in ZONES],
         }
     )
-    colours = alt.Scale(domain=list(arcs["number"]), range=list(ZONE_COLOURS.values()))
     scale = alt.Scale(domain=[-_HALF_TURN, _HALF_TURN], range=[-_HALF_TURN, _HALF_TURN])
     band = (
         alt.Chart(arcs)
@@ -112,7 +110,7 @@ def gauge(share: float | None) -> Chart:
             theta=alt.Theta("from:Q", scale=scale, stack=None),
             theta2="to:Q",
             y=alt.value(_GAUGE_Y),
-            color=alt.Color("number:O", scale=colours, legend=None),
+            color=alt.Color("number:O", scale=ZONE_SCALE, legend=None),
             tooltip=[alt.Tooltip("zone:N", title="Zone")],
         )
     )
@@ -173,36 +171,26 @@ def _hover(lines: pd.DataFrame, measure: str, title: str, scale: alt.Scale) -> a
 
 
 def _zone_bands(maximum_bpm: float, top: float, scale: alt.Scale) -> Chart:
+    edges = [LOWEST_BPM, *(zone.lower * maximum_bpm for zone in ZONES[1:]), top]
     bands = pd.DataFrame(
         {
             "number": [zone.number for zone in ZONES],
-            "from_bpm": [max(LOWEST_BPM, zone.lower * maximum_bpm) for zone in ZONES],
-            "to_bpm": [min(zone.upper * maximum_bpm, top) for zone in ZONES],
+            "from_bpm": edges[:-1],
+            "to_bpm": edges[1:],
         }
     )
-    colours = alt.Scale(domain=list(bands["number"]), range=list(ZONE_COLOURS.values()))
+    plain = alt.Axis(grid=False)
     zones = (
         alt.Chart(bands)
         .mark_rect(opacity=0.22)
         .encode(
-            y=alt.Y("from_bpm:Q", title="Heart rate (bpm)", scale=scale, axis=alt.Axis(grid=False)),
+            y=alt.Y("from_bpm:Q", title="Heart rate (bpm)", scale=scale, axis=plain),
             y2="to_bpm:Q",
-            color=alt.Color("number:O", scale=colours, legend=None),
+            color=alt.Color("number:O", scale=ZONE_SCALE, legend=None),
         )
     )
-    # The zones' names stand beside the plot, where no line can cross them.
-    middles = [round(middle) for middle in (bands["from_bpm"] + bands["to_bpm"]) / 2]
-    names = [f"{zone.number} {zone.name}" for zone in ZONES]
-    beside = alt.Axis(
-        orient="right", title=None, grid=False, values=middles,
-        labelExpr=f"{names}[indexof({middles}, datum.value)]",
-    )  # fmt: skip
-    words = (
-        alt.Chart(bands)
-        .mark_rule(opacity=0)
-        .encode(y=alt.Y("from_bpm:Q", scale=scale, axis=beside))
-    )
-    return _own_axes(alt.layer(zones, words))
+    names = alt.Y("from_bpm:Q", scale=scale, axis=zone_names("right", edges))
+    return _own_axes(alt.layer(zones, alt.Chart(bands).mark_rule(opacity=0).encode(y=names)))
 
 
 def _limit(level: str, bpm: float, scale: alt.Scale) -> Chart:

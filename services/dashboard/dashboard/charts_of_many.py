@@ -5,16 +5,15 @@ what is not among the picked values is drawn faintly.
 """
 
 from collections.abc import Collection
-from itertools import pairwise
 from typing import Final
 
 import altair as alt
 import pandas as pd
 
-from dashboard.chart_look import Chart
+from dashboard.chart_look import ZONE_SCALE, Chart, zone_names
 from dashboard.figures import SHARES_SHOWN
 from deloton.heart_rate import ZONES
-from deloton.palette import ALERT_COLOURS, BLUE, GENDER_COLOURS, GREY, INK, ZONE_COLOURS
+from deloton.palette import ALERT_COLOURS, BLUE, GENDER_COLOURS, GREY, INK
 
 PICK: Final = "pick"
 _FAINT: Final = 0.25
@@ -38,7 +37,6 @@ _AGE_AXIS: Final = alt.Axis(
 
 def fleet_bars(shares: pd.DataFrame) -> Chart:
     """Riders by how hard their hearts work, as `figures.riders_by_share` gives it."""
-    colours = alt.Scale(domain=list(ZONE_COLOURS), range=list(ZONE_COLOURS.values()))
     scale = alt.Scale(domain=list(SHARES_SHOWN), nice=False)
     bars = (
         alt.Chart(shares)
@@ -58,7 +56,7 @@ def fleet_bars(shares: pd.DataFrame) -> Chart:
                 scale=alt.Scale(domainMin=0),
             ),
             y2=alt.datum(0),
-            color=alt.Color("number:O", scale=colours, legend=None),
+            color=alt.Color("number:O", scale=ZONE_SCALE, legend=None),
             tooltip=[
                 alt.Tooltip("from_percent:Q", title="From (%)"),
                 alt.Tooltip("zone:N", title="Zone"),
@@ -66,26 +64,19 @@ def fleet_bars(shares: pd.DataFrame) -> Chart:
             ],
         )
     )
-    layers = alt.layer(bars, _zone_names(scale)).properties(height=170)
+    layers = alt.layer(bars, _zone_limits(scale)).properties(height=170)
     chart: Chart = layers.resolve_axis(x="independent")
     return chart
 
 
-def _zone_names(scale: alt.Scale) -> alt.Chart:
+def _zone_limits(scale: alt.Scale) -> alt.Chart:
     """The names of the zones above the plot, and lines where they begin."""
-    lowest, highest = SHARES_SHOWN
     begins = [100 * zone.lower for zone in ZONES[1:]]
-    edges = [lowest, *begins, highest]
-    middles = [(low + high) / 2 for low, high in pairwise(edges)]
-    names = [f"{zone.number} {zone.name}" for zone in ZONES]
-    above = alt.Axis(
-        orient="top", title=None, grid=False, values=middles,
-        labelExpr=f"{names}[indexof({middles}, datum.value)]",
-    )  # fmt: skip
+    names = zone_names("top", [SHARES_SHOWN[0], *begins, SHARES_SHOWN[1]])
     rules: alt.Chart = (
         alt.Chart(pd.DataFrame({"begins": begins}))
         .mark_rule(strokeDash=[2, 3], color=GREY)
-        .encode(x=alt.X("begins:Q", scale=scale, axis=above))
+        .encode(x=alt.X("begins:Q", scale=scale, axis=names))
     )
     return rules
 

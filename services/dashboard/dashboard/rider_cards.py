@@ -15,7 +15,7 @@ Rates = Sequence[int | None]
 
 LEVEL_MARKS: Final = {"critical": "⬤ critical", "high": "▲ high", "low": "▼ low"}
 SPARKLINE_S: Final = 60
-SPARKLINE_HEIGHT: Final = 30
+SPARKLINE_HEIGHT: Final = 60
 # Bounds of a sparkline as shares of the rider's expected maximum.
 _LOWEST_SHARE: Final = 0.35
 _HIGHEST_SHARE: Final = 1.1
@@ -89,6 +89,6 @@ def sparkline_path(rates: Rates, lowest_bpm: float, highest_bpm: float) -> str:
         if bpm is not None:
             share = (bpm - lowest_bpm) / (highest_bpm - lowest_bpm)
             y = SPARKLINE_HEIGHT * (1 - min(max(share, 0.0), 1.0))
-            steps.append(f"{'L' if pen_is_down else 'M'}{x} {y:.1f}")
+            steps.append(f"{'L' if pen_is_down else 'M'}{x} {y:.0f}")
         pen_is_down = bpm is not None
     return "".join(steps)

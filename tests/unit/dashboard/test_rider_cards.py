@@ -57,10 +57,10 @@ def test_a_name_cannot_become_markup() -> None:
     ("rates", "path"),
     [
         ([], ""),
-        ([100, 150], "M59 15.0L60 0.0"),
-        ([100, None, 100], "M58 15.0M60 15.0"),
-        ([None, 20], "M60 30.0"),
-        ([0] * 90, "M1 30.0" + "".join(f"L{second} 30.0" for second in range(2, 61))),
+        ([100, 150], "M59 30L60 0"),
+        ([100, None, 100], "M58 30M60 30"),
+        ([None, 20], "M60 60"),
+        ([0] * 90, "M1 60" + "".join(f"L{second} 60" for second in range(2, 61))),
     ],
 )
 def test_a_sparkline_ends_now_and_has_gaps(rates: list[int | None], path: str) -> None:
