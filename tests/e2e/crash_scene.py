@@ -22,7 +22,7 @@ from demo.processes import Program, inherit_environment
 from tests.e2e.ingestor_site import PARTITIONS, Site
 from tests.e2e.offset_audit import begin_audit, owners, url_of_worker
 from tests.kafka.apache_kafka import ApacheKafka
-from tests.roles import as_role
+from tests.roles import as_role, give_passwords
 
 # Five times as fast as life: 5,000 lines/s, and every bike changes its rider within a minute or
 # two. The fleet is two minutes old when the test meets it: by then all its bikes ride.
@@ -54,7 +54,9 @@ class Scene:
     ) -> Self:
         """A scene with a database and topics of its own; nothing runs in it yet."""
         name = f"crash-{uuid.uuid4().hex[:8]}"
-        migrate(postgres.create_database(name))
+        database_url = postgres.create_database(name)
+        migrate(database_url)
+        give_passwords(database_url)
         begin_audit(postgres, name)
         # A site knows of its broker only what both kinds have in common.
         broker = cast(EmbeddedBroker, kafka)

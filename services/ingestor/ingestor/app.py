@@ -1,5 +1,6 @@
 """SHELL: the Faust app: partitions come and go, batches flow, two pages tell how it is."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any, cast
@@ -28,6 +29,9 @@ WATCH_EVERY_S = 1.0
 MAINTAIN_EVERY_S = 3600.0
 LONGEST_ANSWER_S = 5.0
 POOL_SIZE = 10
+# How long a worker that stops tries to leave its last offsets in Kafka.
+COMMIT_S = 5.0
+COMMIT_AGAIN_S = 0.1
 # A worker that was frozen in a transaction holds its partition's row: PostgreSQL lets it go, so
 # that the successor's claim need not wait until it wakes.
 SERVER_SETTINGS = {"idle_in_transaction_session_timeout": "10s", "statement_timeout": "30s"}
@@ -80,10 +84,11 @@ class IngestorApp(faust.App):
         await super().on_first_start()
 
     async def on_stop(self) -> None:
-        """Let the batches under way finish before anything is torn down."""
+        """Let the batches under way finish, and let Kafka know where PostgreSQL is."""
         for worker in list(self.workers.values()):
             await worker.finish()
         await super().on_stop()
+        await self._commit_what_is_stored()
 
     async def on_shutdown(self) -> None:
         """Disconnect once nothing is under way any more."""
@@ -93,6 +98,19 @@ class IngestorApp(faust.App):
             await self._outlets.pool.close()
         if self._pages is not None:
             await self._pages.cleanup()
+
+    async def _commit_what_is_stored(self) -> None:
+        """Kafka refuses while a rebalance is under way, as when others stop with us."""
+        consumer, given_up_at = cast(BatchingConsumer, self.consumer), time.monotonic() + COMMIT_S
+        while not await consumer.commit_exactly(self.next_offsets()):
+            if time.monotonic() > given_up_at:
+                # Nothing is lost by it: the next owner goes on where PostgreSQL says.
+                _log.warning("Kafka's offsets of the group stay behind the stored ones")
+                return
+            await asyncio.sleep(COMMIT_AGAIN_S)
+
+    def _on_rebalance_when_stopped(self) -> None:
+        """Stay connected, other than Faust does: the last commit is still to come."""
 
     async def _ingest(self, stream: StreamT[bytes]) -> None:
         async for event in stream.events():

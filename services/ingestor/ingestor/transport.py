@@ -241,6 +241,15 @@ class BatchingConsumer(faust_aiokafka.Consumer):
             self._committed_offset[tp] = None
         self._sought = frozenset(positions)
 
+    async def commit_exactly(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit these offsets of the partitions that are ours; False where Kafka refuses now."""
+        try:
+            assigned = self.assignment()
+        except ConsumerNotStarted:
+            return True
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        return not ours or await self._commit(ours)
+
     def end_offset(self, tp: TP) -> int | None:
         """Where a partition ends, as far as the last answer told; None where none has."""
         try:
