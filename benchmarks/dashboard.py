@@ -7,6 +7,7 @@ questions.
 
 import argparse
 import asyncio
+import logging
 import os
 import statistics
 import time
@@ -136,6 +137,8 @@ def main() -> None:
     parser.add_argument("--rides", type=int, default=1_000_000)
     parser.add_argument("--live", type=int, default=200)
     options = parser.parse_args()
+    # Streamlit says at each rerun that no server runs it.
+    logging.disable(logging.WARNING)
     with Guardian() as guardian, EmbeddedPostgres(guardian) as postgres:
         url = postgres.create_database("dashboard")
         migrate(url)

@@ -1,6 +1,6 @@
 """EDGE: a Faust transport that hands over whole batches instead of single messages.
 
-Stock Faust pays some 60 µs a message for its own machinery. Here an event's value is a list of
+Stock Faust pays 60 to 90 µs a message for its own machinery. Here an event's value is a list of
 consecutive records of one partition, and its offset is that of the last: the machinery is paid
 once a batch. What follows from that:
 
