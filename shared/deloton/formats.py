@@ -23,6 +23,11 @@ def number(value: float | None, unit: str = "", decimals: int = 0) -> str:
     return f"{value:,.{decimals}f} {unit}".strip()
 
 
+def per_cent(share: float | None) -> str:
+    """A share of one in whole per cent: `53 %`."""
+    return number(None if share is None else 100 * share, "%")
+
+
 def power(watts: float | None) -> str:
     """Watts, of large sums in the unit that fits: `120 W`, `34 kW`, `34.6 MW`."""
     if watts is None or watts < _THOUSANDS_FROM or is_nothing(watts):

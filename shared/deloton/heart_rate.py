@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from deloton.formats import per_cent
+
 NES_TO_AGE = 40
 
 
@@ -139,7 +141,7 @@ def limits_of(
         Limit(
             level,
             round(share * maximum_bpm, 1),
-            f"{share:.0%} of the expected maximum of {maximum_bpm:.1f} bpm "
+            f"{per_cent(share)} of the expected maximum of {maximum_bpm:.1f} bpm "
             f"({whose}; {_words_for(policy.maximum, years)})",
         )
         for level, share in (

@@ -302,7 +302,7 @@ class Alert(Answer):
     limit_bpm: float = Field(description="The rider's limit that it passed.", examples=[145.6])
     limit_rule: str = Field(
         description="Where the limit comes from.",
-        examples=["90% of the expected maximum of 161.8 bpm (deloton, age 66)"],
+        examples=["90 % of the expected maximum of 161.8 bpm (deloton, age 66)"],
     )
     state: AlertState = Field(examples=["sent"])
     settled_at: datetime | None = Field(

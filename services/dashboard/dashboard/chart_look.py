@@ -26,6 +26,12 @@ QUIET: Final = "quiet"
 ZONE_SCALE: Final = alt.Scale(domain=list(ZONE_COLOURS), range=list(ZONE_COLOURS.values()))
 
 
+# As `deloton.formats` writes them: 53 %, not 53%.
+_NUMBERS: Final = {
+    "decimal": ".", "thousands": ",", "grouping": [3], "currency": ["£", ""], "percent": " %",
+}  # fmt: skip
+
+
 def dressed(chart: Chart, *, night: bool) -> Chart:
     """The chart in our style: what has no colour of its own is drawn in ink."""
     ink, quiet, rule = (NIGHT_INK, NIGHT_QUIET_INK, NIGHT_RULE) if night else (INK, QUIET_INK, RULE)
@@ -48,6 +54,7 @@ def zone_names(orient: Literal["right", "top"], edges: Sequence[float]) -> alt.A
 def _style(ink: str, quiet: str, rule: str) -> dict[str, Any]:
     return {
         "font": FONT,
+        "locale": {"number": _NUMBERS},
         "background": "transparent",
         "view": {"stroke": None},
         "axis": {

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.chart_look import QUIET, ZONE_SCALE, Chart, zone_names
-from deloton.formats import NOTHING
+from deloton.formats import per_cent
 from deloton.heart_rate import ZONES
 from deloton.palette import ALERT_COLOURS, MEASURE_COLOURS
 
@@ -125,8 +125,7 @@ def gauge(share: float | None) -> Chart:
             y=alt.value(_GAUGE_Y),
         )
     )
-    words = NOTHING if share is None else f"{share:.0%}"
-    middle = pd.DataFrame({"words": [words], "under": ["of expected maximum"]})
+    middle = pd.DataFrame({"words": [per_cent(share)], "under": ["of expected maximum"]})
     text = alt.Chart(middle).encode(y=alt.value(_GAUGE_Y))
     figure = text.mark_text(fontSize=30, fontWeight=600, dy=-24).encode(text="words:N")
     under = text.mark_text(style=QUIET).encode(text="under:N")

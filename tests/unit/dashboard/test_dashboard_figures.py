@@ -129,8 +129,10 @@ def test_the_heart_rate_line_shows_a_gap_and_the_riders_limits() -> None:
     assert "high 156" in [row.get("words") for row in drawn]
 
 
-@pytest.mark.parametrize("share", [None, 0.1, 0.75, 1.4])
-def test_the_gauge_shows_any_share(share: float | None) -> None:
+@pytest.mark.parametrize(
+    ("share", "told"), [(None, "–"), (0.1, "10 %"), (0.75, "75 %"), (1.4, "140 %")]
+)
+def test_the_gauge_shows_any_share(share: float | None, told: str) -> None:
     rows = [row for each in gauge(share).to_dict()["datasets"].values() for row in each]
     words = [row["words"] for row in rows if "words" in row]
-    assert words == ["–" if share is None else f"{share:.0%}"]
+    assert words == [told]

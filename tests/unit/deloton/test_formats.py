@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deloton.formats import duration, energy, number, power
+from deloton.formats import duration, energy, number, per_cent, power
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_energy_is_told_in_the_unit_that_fits(kilojoules: float | None, told: st
 @pytest.mark.parametrize("told_by", [number, power, energy, duration])
 def test_what_was_not_measured_is_a_dash(told_by: Callable[[float | None], str]) -> None:
     assert told_by(None) == told_by(float("nan")) == "–"
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.53, "53 %"), (1.064, "106 %"), (None, "–")])
+def test_shares_are_told_in_per_cent(share: float | None, told: str) -> None:
+    assert per_cent(share) == told

@@ -68,7 +68,7 @@ def test_every_mail_says_what_was_seen_what_to_do_and_when_to_call(
 
 def test_the_limit_is_explained_with_its_source() -> None:
     for said in map(in_one_line, parts(a_mail())):
-        assert "145 bpm: 90% of the expected maximum of 161.1 bpm" in said
+        assert "145 bpm: 90 % of the expected maximum of 161.1 bpm" in said
         assert "208 − 0.7 × age, Tanaka et al. 2001" in said
         assert "Formulas give an average" in said
 
