@@ -57,7 +57,7 @@ async def test_pictures_follow_each_second_and_the_last_one_seen_does_not_come_a
         async with listening(client) as events:
             begun = time.monotonic()
             ids = [int((await anext(events))["id"]) for _ in range(3)]
-            assert 1.0 < time.monotonic() - begun < 4.0
+            assert 1.0 < time.monotonic() - begun < 10.0
         assert ids == sorted(set(ids))
         async with listening(client, **{"Last-Event-ID": str(ids[-1])}) as events:
             assert int((await anext(events))["id"]) > ids[-1]

@@ -61,7 +61,7 @@ async def test_who_stands_still_in_a_transaction_loses_it_and_can_try_again(
     async with pool, pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         with pytest.raises(Exception, match=r".") as caught:
             await connection.fetchval("SELECT 1")
     assert is_transient(caught.value), repr(caught.value)

@@ -167,10 +167,9 @@ async def test_a_lost_connection_is_replaced_and_what_others_took_meanwhile_is_t
     ours, theirs = Claims(database_url), Claims(database_url)
     in_hand = {alert.alert_id for alert in (await ours.claim([], 10)).alerts}
     await pool.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
         "WHERE application_name = 'hr-alerter claims'"
     )
-    await asyncio.sleep(0.2)
     [taken] = (await theirs.claim([], 1)).alerts
     again = await ours.claim(in_hand, 10)
     assert (again.alerts, again.lost) == ([], {taken.alert_id})

@@ -57,7 +57,7 @@ async def test_waits_grow_from_a_tenth_of_a_second() -> None:
     begun = time.monotonic()
     step = failing(OSError(), OSError())
     await until_it_works("database", step, passes_by_itself=lambda _: True)
-    assert 0.3 <= time.monotonic() - begun < 1.0
+    assert 0.3 <= time.monotonic() - begun < 5.0
 
 
 async def test_waiting_can_be_cancelled() -> None:
