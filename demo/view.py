@@ -38,7 +38,7 @@ def plain_line(figures: Figures, readings_per_s: float) -> str:
         f"  rides ended {figures.rides_ended:,}"
         f"  readings {figures.readings:,} (+{readings_per_s:,.0f}/s)"
         f"  lag {figures.lag_lines:,} of {figures.lines:,} lines"
-        f"  newest {readable_age(figures.newest_reading_age_s)} old"
+        f"  age of the newest {readable_age(figures.newest_reading_age_s)}"
         f"  dead letters {figures.dead_letters:,}"
     )
 
@@ -68,7 +68,7 @@ def figures_table(figures: Figures, readings_per_s: float) -> Table:
         ("Rides ended", f"{figures.rides_ended:,}", ""),
         ("Readings stored", f"{figures.readings:,}", "bold"),
         ("Readings a second", f"{readings_per_s:,.0f}", "bold"),
-        ("Newest reading", f"{readable_age(age_s)} old", age_style),
+        ("Newest reading, age", readable_age(age_s), age_style),
         ("Lines not yet stored", f"{figures.lag_lines:,} of {figures.lines:,}", ""),
         ("Dead letters", f"{figures.dead_letters:,}", ""),
     ):

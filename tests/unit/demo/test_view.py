@@ -56,7 +56,7 @@ def test_an_age_is_told_in_the_unit_that_fits(seconds: float | None, text: str) 
 def test_a_line_of_the_log_has_every_figure() -> None:
     assert plain_line(FIGURES, 50) == (
         "12:00:00  riding now 12  rides ended 3  readings 1,500 (+50/s)"
-        "  lag 900 of 4,000 lines  newest 2.0 s old  dead letters 1"
+        "  lag 900 of 4,000 lines  age of the newest 2.0 s  dead letters 1"
     )
 
 
