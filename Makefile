@@ -151,5 +151,6 @@ test-compose: $(STAMP) ## Walk through the whole system in containers, kill each
 		$(PY) -m pytest tests/compose/walk_through.py $(ARGS)
 
 clean: ## Remove .venv, caches and what the demo left
+	rm -f deloton-*-report-*.pdf
 	rm -rf .venv .demo .policies .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

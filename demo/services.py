@@ -134,6 +134,7 @@ def shared_environment(
         "DATABASE_URL": database_url,
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "LISTEN_ADDRESS": LOCALHOST,
         "RAW_TOPIC": RAW_TOPIC,
         "HEART_RATES_TOPIC": "heart-rates",
         "RIDE_EVENTS_TOPIC": "ride-events",

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bike_simulator.faults import FAULT_PRESETS
+from bike_simulator.pacing import parse_duration
 from demo.errors import DemoError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -66,11 +68,24 @@ class Settings:
 def read_settings(arguments: Sequence[str]) -> Settings:
     """Read the command line and the environment; a wrong one ends the program with a sentence."""
     options = make_parser().parse_args(arguments)
+    _refuse_impossible_fleet(options)
     return Settings(
         ports={port.variable: port_number(port, os.environ) for port in PORTS},
         run_directory=Path(os.environ.get("DEMO_DIRECTORY") or REPOSITORY / ".demo").absolute(),
         **vars(options),
     )
+
+
+def _refuse_impossible_fleet(options: argparse.Namespace) -> None:
+    """What the simulator would refuse is said before anything is started."""
+    if options.bikes < 1:
+        raise DemoError(f"--bikes={options.bikes}: a fleet needs at least one bike.")
+    if options.faults not in FAULT_PRESETS:
+        raise DemoError(f"--faults={options.faults} is not one of {', '.join(FAULT_PRESETS)}.")
+    try:
+        parse_duration(options.since)
+    except ValueError as error:
+        raise DemoError(f"--since: {error}") from error
 
 
 def port_number(port: Port, environment: Mapping[str, str]) -> int:

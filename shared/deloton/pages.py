@@ -11,8 +11,8 @@ from deloton.health import HealthReport
 from deloton.settings import CloudWatchSettings
 
 
-async def serve_pages(port: int, report: Callable[[], HealthReport]) -> web.AppRunner:
-    """Serve on every interface; `cleanup()` of the result ends it. Raises `OSError` if taken.
+async def serve_pages(address: str, port: int, report: Callable[[], HealthReport]) -> web.AppRunner:
+    """Serve until `cleanup()` of the result. Raises `OSError` where the port is taken.
 
     Where `CLOUDWATCH_NAMESPACE` is set, what alarms watch also goes to the log: see `deloton.emf`.
     """
@@ -36,5 +36,5 @@ async def serve_pages(port: int, report: Callable[[], HealthReport]) -> web.AppR
     pages.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
     runner = web.AppRunner(pages, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    await web.TCPSite(runner, address, port).start()
     return runner

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     time_zone: TimeZone = "Europe/London"
+    # Of the service's own port: every interface, as containers need it.
+    listen_address: str = "0.0.0.0"  # noqa: S104
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -22,7 +22,7 @@ def main() -> None:
     configure_logging(settings.log_level)
     uvicorn.run(
         create_app(settings),
-        host="0.0.0.0",  # noqa: S104  behind a load balancer, or in a container
+        host=settings.listen_address,
         port=settings.port,
         loop="uvloop",
         http="httptools",

@@ -20,10 +20,9 @@ def main() -> None:
     configure_logging(settings.log_level)
     # Once it has stopped, uvicorn repeats the signal that stopped it: that is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    host = "0.0.0.0"  # noqa: S104  behind a load balancer, or in a container
     uvicorn.run(
         make_server(settings),
-        host=host,
+        host=settings.listen_address,
         port=settings.port,
         log_config=None,
         access_log=False,

@@ -56,7 +56,7 @@ async def run(settings: AlerterSettings) -> None:
     watcher = Watcher(settings, health)
     port = settings.metrics_port
     try:
-        pages = await serve_pages(port, watcher.report_health)
+        pages = await serve_pages(settings.listen_address, port, watcher.report_health)
     except OSError as error:
         raise SettingsError(
             f"METRICS_PORT {port} cannot be listened on: {error.strerror}"

@@ -39,6 +39,8 @@ def run(context: typer.Context) -> None:
             redirect_stdouts=False,
             quiet=True,
         )
+        # A spinner would leave a terminal's codes in the log.
+        worker.spinner = None
         worker.execute_from_commandline()
 
 

@@ -77,7 +77,10 @@ class IngestorApp(faust.App):
 
     async def on_first_start(self) -> None:
         """Open the pages, then wait for what the work depends on."""
-        self._pages = await serve_pages(self.settings.metrics_port, self._report_health)
+        settings = self.settings
+        self._pages = await serve_pages(
+            settings.listen_address, settings.metrics_port, self._report_health
+        )
         await self._insist("broker", kafka.is_transient, self._prepare_topics)
         self._outlets = await self._connect()
         await self._insist("database", database.is_transient, self._outlets.days.maintain)

@@ -6,6 +6,7 @@ repeats, and rows move with their offset.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -43,6 +44,13 @@ class Outlets(Struct, frozen=True):
     health: Health
 
 
+class Look(Struct, frozen=True):
+    """Where a partition ended in Kafka at a moment of the worker's clock."""
+
+    at: float
+    end_offset: int
+
+
 class PartitionWorker:
     """One claimed partition: its state, and how far it is stored."""
 
@@ -60,7 +68,8 @@ class PartitionWorker:
         self._clock = clock
         self._busy = asyncio.Lock()
         self._caught_up_at: float | None = None
-        self._watched_at: float | None = None
+        # None was taken yet: whatever comes first finds itself away for too long.
+        self._last_look = Look(-math.inf, 0)
         self._newest_timestamp_ms: int | None = None
         self._partition = str(claimed.claim.partition)
 
@@ -80,22 +89,25 @@ class PartitionWorker:
     async def watch(self, end_offset: int | None) -> None:
         """Report the lag; once caught up, end the rides that have been silent for 30 s.
 
+        Silence is told as of the look before: all that Kafka had by then must have been worked
+        on. That there are new records at each look, as in a large fleet, hinders nothing.
+
         `end_offset` is where the partition ends in Kafka, None where that is not known. Does
         nothing while a batch is under way. Raises `PartitionLost`.
         """
         if not self.is_idle or end_offset is None:
             return
         async with self._busy:
-            now = self._clock()
-            stood_still = now - (self._watched_at or now) > LONGEST_LOOK_AWAY_S
-            self._watched_at = now
-            self._report(lag := max(0, end_offset - self.next_offset))
-            if lag or stood_still:
+            self._report(max(0, end_offset - self.next_offset))
+            before, self._last_look = self._last_look, Look(self._clock(), end_offset)
+            stood_still = self._last_look.at - before.at > LONGEST_LOOK_AWAY_S
+            if stood_still or self.next_offset < before.end_offset:
                 self._caught_up_at = None
                 return
-            self._caught_up_at = self._caught_up_at or now
-            heard_before = now - SILENCE.total_seconds()
-            if self._caught_up_at < heard_before:
+            if self._caught_up_at is None:
+                self._caught_up_at = before.at
+            heard_before = before.at - SILENCE.total_seconds()
+            if self._caught_up_at <= heard_before:
                 ended = self._state.end_silent_rides(heard_before)
                 if ended.settled:
                     await self._store(ended, [], self.next_offset)

@@ -30,7 +30,7 @@ class Page:
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     page = Page()
-    runner: web.AppRunner = await serve_pages(page.port, page.report)
+    runner: web.AppRunner = await serve_pages("127.0.0.1", page.port, page.report)
     yield page
     await runner.cleanup()
 

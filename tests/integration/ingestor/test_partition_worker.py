@@ -13,6 +13,7 @@ from deloton.errors import PartitionLost
 from deloton.health import Health
 from deloton.log_lines import RefusalReason
 from deloton.testing import (
+    BIKE,
     ManualClock,
     a_record,
     a_ride_line,
@@ -157,6 +158,19 @@ async def test_while_lines_wait_in_kafka_nobody_is_silent(pool: asyncpg.Pool) ->
     await watch_for(worker, clock, 100, end=11)
     await watch_for(worker, clock, 30, end=10)
     assert (await the_ride(pool))["ended_at"] is None
+
+
+async def test_a_bike_falls_silent_also_where_others_never_do(pool: asyncpg.Pool) -> None:
+    clock = ManualClock()
+    worker = await a_worker(pool, clock)
+    await worker.process(records_of(a_whole_ride(3)))
+    other = a_whole_ride(40, bike_serial="SN2")
+    for second in range(40):
+        lines = other[4 + 2 * second : 6 + 2 * second] if second else other[:6]
+        await worker.process(records_of(lines, first_offset=worker.next_offset, key=b"SN2"))
+        await watch_for(worker, clock, 1, end=worker.next_offset + 1)
+    ends = await rows(pool, "SELECT bike_serial, end_reason FROM rides ORDER BY ride_id")
+    assert [tuple(ride.values()) for ride in ends] == [(BIKE, "silence"), ("SN2", None)]
 
 
 async def test_an_end_that_is_not_known_ends_nobody(pool: asyncpg.Pool) -> None:

@@ -8,7 +8,7 @@ import pytest
 from dashboard.settings import DashboardSettings
 from demo.errors import AlreadyRunning, DemoError
 from demo.run_directory import hold_run_directory
-from demo.settings import DATABASE, PORTS, port_number
+from demo.settings import DATABASE, PORTS, port_number, read_settings
 from hr_alerter.settings import AlerterSettings
 from ingestor.settings import IngestorSettings
 
@@ -24,6 +24,14 @@ def test_a_port_moves_by_its_variable() -> None:
 def test_a_wrong_port_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(DemoError, match=rf"^DEMO_DATABASE_PORT={text} is no port"):
         port_number(DATABASE, {"DEMO_DATABASE_PORT": text})
+
+
+@pytest.mark.parametrize(
+    "argument", ["--bikes=0", "--since=yesterday", "--since=0h", "--faults=awful"]
+)
+def test_a_fleet_that_cannot_be_is_refused_before_anything_starts(argument: str) -> None:
+    with pytest.raises(DemoError, match=argument.partition("=")[0]):
+        read_settings([argument])
 
 
 def test_every_setting_stands_in_the_example_with_a_sentence() -> None:

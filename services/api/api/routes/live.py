@@ -44,7 +44,11 @@ _STREAM_RESPONSES[200]["content"] = {
 async def get_live(
     access: Reader, context: InContext, _: Annotated[Parameters, Query()]
 ) -> Response:
-    """Every ride in progress with its last reading, at most a second old."""
+    """Every ride in progress with its last reading, as of at most a second ago.
+
+    A ride is in progress until it ends: by its bike's next ride, or by 30 s of silence. A bike that
+    has just fallen silent is still listed; `last_reading.at` tells.
+    """
     picture = await context.live.picture()
     body = picture.body(access.personal)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
