@@ -1,18 +1,23 @@
-# Everything runs from .venv, which `make setup` builds and each target below asks for.
+# Everything runs from .venv, which each target below asks for: `make demo` for what the demo runs,
+# the others, as `make setup`, for all there is.
 # `make PYTHON=/path/to/python3.12 setup` chooses the Python it is built with.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
+# What Python compiles is kept, whatever the environment says: tests and demo start hundreds of
+# programs, and each would compile anew all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 PY := .venv/bin/python
-LOCK := requirements-dev.lock
 PROJECTS := $(wildcard shared/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
-STAMP := .venv/.up-to-date
+SETUP := tools/setup-venv tools/installing.sh
+STAMP := .venv/.dev-up-to-date
+DEMO_STAMP := .venv/.demo-up-to-date
 
 # Passed on: `make test ARGS="-k ride -x"`, `make demo ARGS="--bikes 200"`.
 ARGS ?=
 
-.PHONY: help setup demo report check test test-kafka bench lint types format lock audit clean
+.PHONY: help setup demo report check test test-system coverage mutants bench lint types format lock audit clean
 .PHONY: tableau-files tableau-publish tableau-extract
 
 help: ## Show this list
@@ -20,38 +25,56 @@ help: ## Show this list
 
 setup: $(STAMP) ## Build .venv with everything in it, from the hash-locked requirements
 
-$(STAMP): $(LOCK) $(PROJECTS) tools/setup-venv
-	@PYTHON="$(PYTHON)" tools/setup-venv
+$(STAMP): requirements-dev.lock requirements-demo.lock $(PROJECTS) $(SETUP)
+	@PYTHON="$(PYTHON)" tools/setup-venv dev
+
+$(DEMO_STAMP): requirements-demo.lock $(PROJECTS) $(SETUP)
+	@PYTHON="$(PYTHON)" tools/setup-venv demo
 
 # A plain command, so that make starts it itself: when make is killed, the demo sees it.
-demo: $(STAMP) ## Run everything here: database, broker, services, a simulated fleet
+demo: $(DEMO_STAMP) ## Run everything here: database, broker, services, a simulated fleet
 	@$(PY) -m demo --stop-with-parent $(ARGS)
 
 # Where the database is: the demo's, unless the environment says otherwise.
 report: export DATABASE_URL ?= postgresql://deloton:deloton@127.0.0.1:15432/deloton
-report: $(STAMP) ## Draw a day's report as PDF from the demo's database: make report DATE=2026-03-10
+report: $(DEMO_STAMP) ## Draw a day's report as PDF from the demo's database: make report DATE=2026-03-10
 	@$(PY) -m reporter --dry-run $(if $(DATE),--date $(DATE)) $(ARGS)
 
-check: ## All that CI runs: lint, types, test, test-kafka
-	@for target in lint types test test-kafka; do \
+CHECKS := lint types policies test test-system
+
+check: ## All that CI runs, one after the other
+	@for target in $(CHECKS); do \
 		echo "==> make $$target"; $(MAKE) --no-print-directory $$target || exit; \
 	done
 
-# Two at a time: half of the time tests wait, for servers, silence and rebalances.
-test: $(STAMP) ## Run the whole test suite on embedded servers
+# Four at a time: half of the time tests wait, for servers, silence and rebalances. What waits most
+# comes first. Files that are named run without, and so at once. Each that meets a real Kafka has one
+# of its own: two of them are enough.
+WORKERS = $(if $(findstring tests/,$(ARGS)),,-n $(1) --dist loadfile --no-loadscope-reorder)
+
+test: $(STAMP) ## Run the test suite on embedded servers
+	@tools/fetch-tableau-schema >/dev/null
+	$(PY) -m pytest $(call WORKERS,4) $(ARGS)
+
+test-system: $(STAMP) ## Run the walks: the whole system, its pages in Chromium, all that meets a broker on a real Apache Kafka, crashes
+	@tools/setup-chromium >/dev/null
+	@tests/kafka/fetch-jars
+	$(PY) -m pytest --broker=kafka $(call WORKERS,2) $(ARGS)
+
+coverage: $(STAMP) ## Run the whole suite and tell which branches it does not take
 	@tools/setup-chromium >/dev/null
 	@tools/fetch-tableau-schema >/dev/null
-	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest $(call WORKERS,4) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
-test-kafka: $(STAMP) ## Run the broker-facing tests and the crash tests on a real Apache Kafka
-	@tests/kafka/fetch-jars
-	$(PY) -m pytest --broker=kafka $(ARGS)
+mutants: $(STAMP) ## Put mistakes into CORE, and tell which of them no test notices: ARGS='deloton.rules*'
+	@tools/mutants $(ARGS)
 
 bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, star, pages
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
 	$(PY) -m benchmarks.latency
 	$(PY) -m benchmarks.alerts
+	$(PY) -m benchmarks.alert_quality
 	$(PY) -m benchmarks.memory
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
@@ -59,14 +82,19 @@ bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, 
 	$(PY) -m benchmarks.tableau
 	$(PY) -m benchmarks.dashboard
 
-lint: $(STAMP) ## Check style and formatting
+lint: $(STAMP) ## Check style, formatting, and which room imports which
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
 	.venv/bin/hadolint services/*/Dockerfile tests/compose/stand_ins/*Dockerfile
 	.venv/bin/cfn-lint --regions eu-west-2 -- deploy/ecs/templates/*.yaml
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 policies: ## Check the templates against checkov's rules; deploy/ecs/policies.yaml says which are waived
-	tools/check-policies
+	PYTHON="$(PYTHON)" tools/check-policies
+
+sbom: ## Say what a service's image holds of others' packages, as CycloneDX: SERVICE=api
+	@tools/sbom "$(SERVICE)"
 
 audit: ## Ask for known vulnerabilities of what the images hold (the advisory service must answer)
 	PYTHON="$(PYTHON)" tools/audit
@@ -94,15 +122,17 @@ lock: $(STAMP) ## Resolve all requirements anew, to current versions
 TAG ?= dev
 IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# What the tasks run on (deploy/ecs/templates: X86_64), whatever the machine that builds is.
+PLATFORM := linux/amd64
 # Passed on to every build: `BUILD_ARGS="--build-arg PYTHON_IMAGE=…"` for a base of your own.
 BUILD_ARGS ?=
 COMPOSE := docker compose
 
-.PHONY: image images up down logs test-compose policies prepare deploy deploy-all run ask destroy
+.PHONY: image images up down logs test-compose policies templates sbom prepare deploy deploy-all status changed run api-key ask destroy
 
 image: ## Build the image of one service: SERVICE=api TAG=dev
 	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
-	DOCKER_BUILDKIT=1 docker build --file services/$(SERVICE)/Dockerfile \
+	DOCKER_BUILDKIT=1 docker build --platform $(PLATFORM) --file services/$(SERVICE)/Dockerfile \
 		--build-arg VERSION=$(TAG) --build-arg REVISION=$(REVISION) $(BUILD_ARGS) \
 		--tag deloton/$(SERVICE):$(TAG) .
 
@@ -134,14 +164,26 @@ deploy: $(STAMP) ## Deploy one service: SERVICE=api TAG=1.4.0 ENVIRONMENT=produc
 deploy-all: $(STAMP) ## Deploy network, data, cluster, then each service: TAG=1.4.0
 	@$(ECS) deploy-all --environment $(ENVIRONMENT) --tag $(TAG)
 
+status: $(STAMP) ## Say which image runs of each service, how many tasks, which alarms stand
+	@$(ECS) status --environment $(ENVIRONMENT)
+
+changed: $(STAMP) ## Print the services whose inputs differ between what runs and this checkout
+	@$(ECS) changed --environment $(ENVIRONMENT)
+
 run: $(STAMP) ## Run a command in a task of a service: SERVICE=api COMMAND="python -m api.keys list"
 	@$(ECS) run "$(SERVICE)" --environment $(ENVIRONMENT) -- $(COMMAND)
+
+api-key: $(STAMP) ## Make a key of an environment's API and print it: NAME=partner SCOPES=read
+	@$(ECS) api-key "$(NAME)" --scopes "$(or $(SCOPES),read)" --environment $(ENVIRONMENT)
 
 ask: $(STAMP) ## Ask an environment's database: QUERY="SELECT state, count(*) FROM reports GROUP BY 1"
 	@$(ECS) run migrate --environment $(ENVIRONMENT) -- python -m deloton.ask "$(QUERY)"
 
-prepare: $(STAMP) ## Make or update network, data and cluster alone
-	@$(ECS) prepare --environment $(ENVIRONMENT)
+templates: $(STAMP) ## Write deploy/ecs/templates anew from deploy/ecs/sources
+	@$(ECS) templates
+
+prepare: $(STAMP) ## Show what would change of what services stand on, ask, and make it so: YES=yes asks nothing
+	@$(ECS) prepare --environment $(ENVIRONMENT) $(if $(YES),--yes)
 
 destroy: $(STAMP) ## Remove an environment: ENVIRONMENT=staging YES_DESTROY=staging
 	@$(ECS) destroy --environment $(ENVIRONMENT) --yes-destroy "$(YES_DESTROY)"
@@ -152,5 +194,5 @@ test-compose: $(STAMP) ## Walk through the whole system in containers, kill each
 
 clean: ## Remove .venv, caches and what the demo left
 	rm -f deloton-*-report-*.pdf
-	rm -rf .venv .demo .policies .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .policies .audit .mutants .coverage htmlcov .mypy_cache .import_linter_cache .grimp_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

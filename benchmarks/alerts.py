@@ -28,7 +28,7 @@ _ALERTS = "SELECT alert_id, level, state, measured_at, created_at FROM heart_rat
 # Of every ride in progress the newest reading of the last seconds, by the key alone.
 _HEARTS = """
 SELECT count(*) AS hearts, count(*) FILTER (
-    WHERE bpm < 50 OR bpm >= 0.9 * (208 - 0.7 * extract(year FROM age(born_on)))
+    WHERE bpm < 50 OR bpm >= 213 - 0.7 * extract(year FROM age(born_on))
 ) AS in_episode
 FROM rides JOIN riders USING (rider_id) CROSS JOIN LATERAL (
     SELECT heart_rate_bpm AS bpm FROM readings

@@ -1,11 +1,14 @@
 """How quickly one process of the API answers, with a million rides and five million readings.
 
 The load comes from wrk (Debian and Homebrew call it so) over loopback: one connection for the
-time of an answer, 32 for requests a second.
+time of an answer, eight for that of a busy service, 32 for requests a second. In the same run,
+on the same rows: the API of other checkouts (`--beside`), the plainest API for the page of 100
+rides (`plain_api.py`), and PostgreSQL alone by pgbench with the same question.
 """
 
 import argparse
 import asyncio
+import os
 import re
 import shutil
 import subprocess
@@ -13,13 +16,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import asyncpg
 import httpx
+import psutil
 
+from api.contract.answers import View
+from api.contract.parameters import RidesParameters
+from api.store import queries
+from api.store.statements import Question
 from benchmarks.system import ROOT, machine
 from deloton.migrate import migrate
 from demo.embedded_postgres import EmbeddedPostgres
@@ -31,6 +40,7 @@ DAYS = 100
 RIDERS = 50_000
 BIKES = 5_000
 RIDE_SECONDS = 500
+TODAY = date(2026, 4, 12)
 
 _FILL = """
 INSERT INTO bikes SELECT 'SN' || n FROM generate_series(0, {bikes} - 1) n;
@@ -91,6 +101,9 @@ LOADS = (
     Load("50 rides in progress", "/v1/live"),
 )
 
+# Its address, and its process.
+Api = tuple[str, psutil.Process]
+
 _SCRIPT = """
 math.randomseed(7)
 wrk.headers["Authorization"] = "Bearer {key}"
@@ -117,30 +130,36 @@ async def fill(url: str, rides: int, readings: int) -> int:
 
 
 @contextmanager
-def running_api(guardian: Guardian, url: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """One process of the API and a key that may read: its address, and the key."""
+def running(
+    guardian: Guardian, url: str, folder: Path, module: str, python: str = sys.executable
+) -> Iterator[Api]:
+    """One process of an API."""
     port = free_port()
     environment = inherit_environment(DATABASE_URL=url, PORT=str(port), LOG_LEVEL="WARNING")
+    command = [python, "-m", module]
+    program = Program(guardian, module, command, folder / "api.log", environment=environment)
+    program.start()
+    address = f"http://{LOCALHOST}:{port}"
+    try:
+        wait_until_ready(address, program)
+        yield address, psutil.Process(program.pid)
+    finally:
+        program.stop()
+
+
+def make_key(url: str) -> str:
+    """A key that may read as often as it likes."""
     made = subprocess.run(
         [
             *(sys.executable, "-m", "api.keys", "create", "--name", "bench"),
             *("--requests-per-minute", "1000000"),
         ],
-        env=environment,
+        env=inherit_environment(DATABASE_URL=url),
         capture_output=True,
         text=True,
         check=True,
     )
-    program = Program(
-        guardian, "api", [sys.executable, "-m", "api"], folder / "api.log", environment=environment
-    )
-    program.start()
-    address = f"http://{LOCALHOST}:{port}"
-    try:
-        wait_until_ready(address, program)
-        yield address, made.stdout.strip()
-    finally:
-        program.stop()
+    return made.stdout.strip()
 
 
 def wait_until_ready(address: str, program: Program) -> None:
@@ -180,20 +199,109 @@ def percentile_ms(printed: str, percent: int) -> float:
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
 
 
-def measure(load: Load, address: str, key: str, numbers: tuple[int, int], seconds: int) -> str:
-    """A row of the table."""
+@dataclass(frozen=True)
+class Figures:
+    """What one kind of request takes.
+
+    The time of an answer at one and at eight connections, how many there are a second at 32, and
+    the processor time of the API's process for each: other programs do not change the last much.
+    """
+
+    p50_ms: float
+    p99_of_eight_ms: float
+    a_second: float
+    cpu_ms: float | None
+
+    def row(self, *names: str) -> str:
+        """A row of the table."""
+        told = f"{self.p50_ms:.2f} | {self.p99_of_eight_ms:.1f} | {self.a_second:,.0f}"
+        cpu_ms = "" if self.cpu_ms is None else f"{self.cpu_ms:.2f}"
+        return f"| {' | '.join(names)} | {told} | {cpu_ms} |"
+
+
+def measure(load: Load, api: Api, key: str, numbers: tuple[int, int], seconds: int) -> Figures:
+    """The figures of one kind of request."""
     count, every = numbers
+    address, process = api
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_SCRIPT.format(key=key, address=load.address, count=count, every=every))
         script.flush()
         path = Path(script.name)
         wrk(path, address, connections=1, seconds=1)
-        alone = wrk(path, address, connections=1, seconds=seconds)
+        alone, eight = (
+            wrk(path, address, connections=number, seconds=seconds) for number in (1, 8)
+        )
+        before = process.cpu_times()
         many = wrk(path, address, connections=32, seconds=seconds)
+        after = process.cpu_times()
     rate = re.search(r"Requests/sec:\s+([\d.]+)", many)
+    count_of = re.search(r"(\d+) requests in", many)
     assert rate is not None  # noqa: S101  looked for before
-    p50, p99 = percentile_ms(alone, 50), percentile_ms(alone, 99)
-    return f"| {load.name} | {p50:.1f} | {p99:.1f} | {float(rate[1]):,.0f} |"
+    assert count_of is not None  # noqa: S101  wrk ends with it
+    cpu_s = after.user + after.system - before.user - before.system
+    return Figures(
+        percentile_ms(alone, 50),
+        percentile_ms(eight, 99),
+        float(rate[1]),
+        1e3 * cpu_s / int(count_of[1]),
+    )
+
+
+def ask_postgres(url: str, seconds: int) -> Figures:
+    """What PostgreSQL alone takes for the page of 100 rides that the API asks for."""
+    asked = RidesParameters.model_validate({})
+    view = View(personal=False, today=TODAY)
+    question = queries.rides_page(asked, (None, None), view, of={}, limit=101)
+    asyncio.run(_keep_as_view(url, _written_out(question)))
+
+    def pgbench(clients: int, folder: str) -> str:
+        log = ["--log", f"--log-prefix={folder}/{clients}"]
+        return _pgbench(url, "SELECT told FROM page_of_rides", clients, seconds, log)
+
+    with tempfile.TemporaryDirectory() as folder:
+        for clients in (1, 8):
+            pgbench(clients, folder)
+        alone, eight = (_milliseconds(Path(folder), clients) for clients in (1, 8))
+        many = re.search(r"tps = ([\d.]+)", pgbench(32, folder))
+    assert many is not None  # noqa: S101  pgbench ends with it
+    return Figures(alone[len(alone) // 2], eight[len(eight) * 99 // 100], float(many[1]), None)
+
+
+async def _keep_as_view(url: str, sql: str) -> None:
+    """Under a name: pgbench takes a colon in a statement for a variable of its own."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE VIEW page_of_rides AS {sql}")
+    await connection.close()
+
+
+def _written_out(asked: Question) -> str:
+    """A question with its values in it: the highest number first, for $1 begins $10."""
+    sql = asked.statement.sql
+    for number, value in reversed(list(enumerate(asked.values, 1))):
+        sql = sql.replace(f"${number}", f"'{value}'")
+    return sql
+
+
+def _pgbench(url: str, sql: str, clients: int, seconds: int, more: list[str]) -> str:
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(sql)
+        script.flush()
+        done = subprocess.run(
+            [
+                *("pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}"),
+                *(f"--time={seconds}", f"--file={script.name}", *more, url),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return done.stdout
+
+
+def _milliseconds(folder: Path, clients: int) -> list[float]:
+    """How long each question took, the shortest first: the third column of pgbench's log."""
+    logs = folder.glob(f"{clients}.*")
+    return sorted(int(line.split()[2]) / 1e3 for log in logs for line in log.open())
 
 
 def main() -> None:
@@ -202,6 +310,10 @@ def main() -> None:
     parser.add_argument("--rides", type=int, default=1_000_000)
     parser.add_argument("--readings", type=int, default=5_000_000)
     parser.add_argument("--seconds", type=int, default=4, help="for each figure")
+    parser.add_argument("--loads", type=int, default=len(LOADS), help="so many of the table's")
+    parser.add_argument(
+        "--beside", nargs="*", default=[], help="the Python of other checkouts with their API"
+    )
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk, or brew install wrk.")
@@ -215,10 +327,26 @@ def main() -> None:
         print(machine())
         every = asyncio.run(fill(url, options.rides, options.readings))
         numbers = (options.rides // every, every)
-        with running_api(guardian, url, Path(folder)) as (address, key):
-            print("| request | p50 ms | p99 ms | requests/s |\n|---|--:|--:|--:|")
-            for load in LOADS:
-                print(measure(load, address, key, numbers, options.seconds), flush=True)
+        key = make_key(url)
+        print("| request | of | p50 ms | p99 of 8 ms | requests/s | CPU ms |")
+        print("|---|---|--:|--:|--:|--:|")
+        with ExitStack() as stack:
+            apis = {
+                name: stack.enter_context(running(guardian, url, Path(folder), module, python))
+                for name, module, python in (
+                    ("ours", "api", sys.executable),
+                    *((python, "api", python) for python in options.beside),
+                    ("plain", "benchmarks.plain_api", sys.executable),
+                )
+            }
+            for load in LOADS[: options.loads]:
+                for name, api in apis.items():
+                    if name != "plain" or load is LOADS[0]:
+                        figures = measure(load, api, key, numbers, options.seconds)
+                        print(figures.row(load.name, name), flush=True)
+                if load is LOADS[0] and shutil.which("pgbench"):
+                    print(ask_postgres(url, options.seconds).row(load.name, "pgbench"), flush=True)
+        print(f"\nload of the machine: {' '.join(f'{each:.1f}' for each in os.getloadavg())}")
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import StreamT
 
-from deloton.assembly import Assembled, Reading, Ride, Stream
 from deloton.events import HeartRate
-from deloton.kafka import client_options, encode
-from deloton.log_lines import Refusal, parse_message
+from deloton.feed.assembly import Assembled, Reading, Ride, Stream
+from deloton.feed.log_lines import DoubtfulLine, Refusal, parse_message
+from deloton.testing import a_record
+from deloton.wire.kafka import client_options, encode
 from ingestor.copy_format import READING_COLUMNS, encode_readings
 from ingestor.settings import IngestorSettings
 
@@ -90,11 +91,11 @@ def _do_the_work(app: faust.App, settings: IngestorSettings) -> Handler:
 
     async def handle(key: bytes, value: bytes) -> None:
         line = parse_message(value)
-        if isinstance(line, Refusal):
+        if isinstance(line, Refusal | DoubtfulLine):
             return
         out = Assembled()
         stream = streams.setdefault(key, Stream(key))
-        stream.accept(line, out)
+        stream.accept(line, a_record(value, key=key), out)
         for reading in out.readings:
             ride_id = id(stream)
             await store(ride_id, reading)
@@ -130,7 +131,15 @@ async def copy(settings: IngestorSettings) -> None:
     )
     rides = [Ride.begin(b"", "", day, None) for _ in range(COPY_ROWS // COPY_RIDE_S)]
     readings = [
-        Reading(ride, day + timedelta(seconds=second), float(second), 30, 120, 60, 55.12345678)
+        Reading(
+            ride=ride,
+            at=day + timedelta(seconds=second),
+            elapsed_s=float(second),
+            heart_rate_bpm=120,
+            cadence_rpm=60,
+            resistance=30,
+            power_watts=55.12345678,
+        )
         for ride in rides
         for second in range(COPY_RIDE_S)
     ]

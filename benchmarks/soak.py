@@ -1,7 +1,7 @@
 """Every service at work for an hour: memory must not grow, nor lag, and no log tell of an error.
 
 The demo's services on an Apache Kafka, because the demo's own broker keeps all messages in memory
-and takes longer the more there are (`make test-kafka` fetches the jars). All bikes ride, back to
+and takes longer the more there are (`make test-system` fetches the jars). All bikes ride, back to
 back. The dashboard's address is printed: `benchmarks.live_page` can look at it meanwhile.
 """
 
@@ -105,8 +105,8 @@ def settings_for(bikes: int, folder: Path) -> Settings:
         since="1s",
         seed=1,
         faults="light",
-        dangerous_riders=bikes // 130,
-        faint_riders=bikes // 400,
+        dangerous_share=0.01,
+        first_danger="2m",
         back_to_back=True,
         stop_with_parent=False,
     )

@@ -21,9 +21,9 @@ import asyncpg
 import psutil
 
 from benchmarks.system import machine
-from deloton.analytics import refresh
-from deloton.database import Connection, connect_pool
 from deloton.migrate import migrate
+from deloton.store.database import Connection, connect_pool
+from deloton.store.star import refresh
 from deloton_tableau.questions import question_of
 from deloton_tableau.sheets import SHEETS
 from demo.embedded_postgres import EmbeddedPostgres

@@ -1,4 +1,4 @@
-"""Starts the demo: `python -m demo`."""
+"""SHELL: starts the demo: `python -m demo`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Yesterday's report in the demo: sent once, when the fleet's history is stored."""
+"""SHELL: yesterday's report in the demo: sent once, when the fleet's history is stored."""
 
 import asyncio
 from pathlib import Path

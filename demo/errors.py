@@ -1,4 +1,4 @@
-"""What can keep the demo from running, each said in one sentence.
+"""CORE: what can keep the demo from running, each said in one sentence.
 
 DemoError
 ├── AlreadyRunning      another demo holds the run directory

@@ -1,4 +1,4 @@
-"""The figures the demo shows, read from the database and the broker."""
+"""EDGE: the figures the demo shows, read from the database and the broker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,23 +9,30 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from deloton.rules.canary import CANARY_BIKE
+from deloton.rules.silence import SILENCE_SQL
+from deloton.store.rider_sql import NAME
+
+# Asked as the database's owner, who sees all.
+NOT_THE_CANARYS = f"bike_serial <> '{CANARY_BIKE}'"
+
 # Closed rides carry their count; only the few open ones' readings are counted, ride by ride
 # through the key. Counting all of them each second would soon be what the demo is busy with.
 # A ride without an end may be silent, or history that is still being stored: somebody rides
-# now who sent a reading in the last 30 s.
-READINGS = """
+# now whose silence does not yet end a ride.
+READINGS = f"""
     WITH open_rides AS (
-        SELECT count(*) FILTER (WHERE own.newest_at > now() - interval '30 s') AS riding_now,
+        SELECT count(*) FILTER (WHERE own.newest_at > now() - {SILENCE_SQL}) AS riding_now,
                sum(own.readings) AS readings,
                max(own.newest_at) AS newest_at
         FROM rides CROSS JOIN LATERAL (
             SELECT count(*) AS readings, max(at) AS newest_at
             FROM readings WHERE readings.ride_id = rides.ride_id
         ) AS own
-        WHERE ended_at IS NULL
+        WHERE ended_at IS NULL AND {NOT_THE_CANARYS}
     ), closed_rides AS (
         SELECT count(*) AS rides, sum(reading_count) AS readings, max(ended_at) AS newest_at
-        FROM rides WHERE ended_at IS NOT NULL
+        FROM rides WHERE ended_at IS NOT NULL AND {NOT_THE_CANARYS}
     )
     SELECT open_rides.riding_now,
            closed_rides.rides AS rides_ended,
@@ -33,17 +40,17 @@ READINGS = """
                + coalesce(closed_rides.readings, 0)::bigint AS readings,
            greatest(open_rides.newest_at, closed_rides.newest_at) AS newest_at
     FROM open_rides, closed_rides
-"""
+"""  # noqa: S608
 
-LAST_RIDES = """
-    SELECT rides.bike_serial, concat_ws(' ', first_name, last_name) AS rider,
+LAST_RIDES = f"""
+    SELECT rides.bike_serial, {NAME} AS rider,
            rides.ended_at, rides.duration_s, rides.mean_heart_rate_bpm,
            rides.max_power_watts, rides.energy_kj
     FROM rides LEFT JOIN riders USING (rider_id)
-    WHERE ended_at IS NOT NULL
+    WHERE ended_at IS NOT NULL AND {NOT_THE_CANARYS}
     ORDER BY ended_at DESC
     LIMIT 5
-"""
+"""  # noqa: S608
 
 NEXT_OFFSETS = 'SELECT "partition", next_offset FROM ingest_offsets WHERE topic = $1'
 

@@ -1,4 +1,4 @@
-"""A small process that outlives us just long enough to end what we started.
+"""EDGE: a small process that outlives us just long enough to end what we started.
 
 A process killed by SIGKILL cannot tidy up. So we hold one end of a pipe, the guardian
 the other: when we are gone, however that came about, the pipe closes, and the guardian

@@ -1,4 +1,4 @@
-"""The demo's inbox: a mail server that sends nothing on, and pages to read what it was given.
+"""SHELL: the demo's inbox: a mail server that sends nothing on, and pages to read its mails.
 
 `python -m demo.inbox --folder .demo/mails --smtp-port 11025 --port 18025`. Both listen on this
 machine alone. Each mail is a file of the folder.
@@ -16,7 +16,8 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from jinja2 import Environment, FileSystemLoader
 
-from deloton import palette
+from deloton.running.commands import help_of
+from deloton.showing import palette
 from demo.mail_folder import Mail, MailFolder, Part
 from demo.ports import LOCALHOST
 
@@ -210,7 +211,7 @@ async def serve_smtp(folder: MailFolder, port: int) -> asyncio.Server:
 
 def main() -> None:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m demo.inbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.inbox", description=help_of(__doc__))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--port", type=int, required=True)

@@ -1,4 +1,4 @@
-"""Starts the servers and the services in order, and stops them in reverse order."""
+"""SHELL: starts the servers and the services in order, and stops them in reverse order."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,14 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
 
-from deloton.roles import SERVICE_ROLES, url_as
+from deloton.store.roles import SERVICE_ROLES, url_as
 from demo import settings as chosen
 from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
@@ -24,6 +25,7 @@ from demo.run_directory import hold_run_directory
 from demo.services import (
     RAW_TOPIC,
     RAW_TOPIC_PARTITIONS,
+    STOPS_WITHIN_S,
     Service,
     make_services,
     shared_environment,
@@ -33,25 +35,42 @@ from demo.supervision import Startable, Watched
 
 # A demo killed a moment ago may still be dying.
 PORTS_FREE_WITHIN_S = 5.0
-SERVICE_STOPS_WITHIN_S = 10.0
 # Of the database's owner and of each service's role: it listens on this machine alone.
 PASSWORD = "deloton"  # noqa: S105
 
 
 @dataclass(frozen=True)
 class Running:
-    """What runs now, and where it can be reached."""
+    """What runs now, and where it can be reached.
 
-    database_url: str
-    bootstrap_servers: str
+    `environment` is what every service gets; `programs` are the services' own, in their order.
+    """
+
+    environment: Mapping[str, str]
     logs: Path
     services: Sequence[Service]
-    watched: Sequence[Watched]
+    programs: "Sequence[Restartable]"
+    servers: Sequence[Watched]
     reporter: Program
     reports: Path
     inbox: str
     api_key: str
     api: str
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is, for its owner."""
+        return self.environment["DATABASE_URL"]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where the broker is."""
+        return self.environment["KAFKA_BOOTSTRAP_SERVERS"]
+
+    @cached_property
+    def watched(self) -> Sequence[Watched]:
+        """Servers and services under watch."""
+        return [*self.servers, *map(watch_service, self.services, self.programs)]
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return what a person may want to open."""
@@ -77,44 +96,58 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
         await wait_for_free_ports(settings)
         with Guardian() as guardian, start_servers(settings, guardian, logs) as (postgres, broker):
             console.print("PostgreSQL and the Kafka broker are up.")
-            database_url = postgres.create_database("deloton")
-            await broker.create_topic(RAW_TOPIC, RAW_TOPIC_PARTITIONS)
-            environment = inherit_environment(
-                **shared_environment(settings, database_url, broker.bootstrap_servers)
-            )
-            await migrate(guardian, environment, logs)
+            environment = await fill_servers(settings, guardian, logs, postgres, broker)
             console.print("The database has its tables.")
-            api_key = make_api_key(as_role("api", environment))
-            api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
             services = make_services(settings)
-            programs = [Restartable(guardian, one, environment, logs) for one in services]
-            watched = [
-                Watched("PostgreSQL", postgres),
-                Watched("Kafka broker", broker, keeps_data=False),
-                *map(watch_service, services, programs),
-            ]
-            reporter = make_reporter(settings, guardian, as_role("reporter", environment), logs)
-            try:
-                for program in programs:
-                    program.start()
-                yield Running(
-                    database_url=database_url,
-                    bootstrap_servers=broker.bootstrap_servers,
-                    logs=logs,
-                    services=services,
-                    watched=watched,
-                    reporter=reporter,
-                    reports=settings.reports,
-                    inbox=f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}",
-                    api_key=api_key,
-                    api=api,
-                )
-            finally:
-                with contextlib.suppress(OSError):  # the terminal may be gone
-                    console.print("Stopping …")
-                reporter.stop()
-                for program in reversed(programs):
-                    program.stop()
+            running = Running(
+                environment=environment,
+                logs=logs,
+                services=services,
+                programs=[Restartable(guardian, each, environment, logs) for each in services],
+                servers=[
+                    Watched("PostgreSQL", postgres),
+                    Watched("Kafka broker", broker, keeps_data=False),
+                ],
+                reporter=make_reporter(settings, guardian, as_role("reporter", environment), logs),
+                reports=settings.reports,
+                inbox=f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}",
+                api=f"http://{LOCALHOST}:{settings.port(chosen.API)}",
+                api_key=await make_api_key(as_role("api", environment)),
+            )
+            with started(running, console):
+                yield running
+
+
+@contextlib.contextmanager
+def started(running: Running, console: Console) -> Iterator[None]:
+    """Start the services in their order; stop them, and the reporter, in reverse when left."""
+    try:
+        for program in running.programs:
+            program.start()
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            console.print("Stopping …")
+        running.reporter.stop()
+        for program in reversed(running.programs):
+            program.stop()
+
+
+async def fill_servers(
+    settings: Settings,
+    guardian: Guardian,
+    logs: Path,
+    postgres: EmbeddedPostgres,
+    broker: EmbeddedBroker,
+) -> dict[str, str]:
+    """Make the database with its tables, and the raw topic; the environment of who uses them."""
+    database_url = await asyncio.to_thread(postgres.create_database, "deloton")
+    await broker.create_topic(RAW_TOPIC, RAW_TOPIC_PARTITIONS)
+    environment = inherit_environment(
+        **shared_environment(settings, database_url, broker.bootstrap_servers)
+    )
+    await migrate(guardian, environment, logs)
+    return environment
 
 
 @contextlib.contextmanager
@@ -194,22 +227,20 @@ async def migrate(guardian: Guardian, environment: dict[str, str], logs: Path) -
         migration.stop()
 
 
-def make_api_key(environment: dict[str, str]) -> str:
+async def make_api_key(environment: dict[str, str]) -> str:
     """Make a key of the API that may do everything."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "api.keys", "create"),
-            *("--name", "demo", "--scopes", "read,personal,erase"),
-        ],
+    making = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "api.keys", "create"),
+        *("--name", "demo", "--scopes", "read,personal,erase"),
         env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    if done.returncode != 0:
-        raise ProgramFailed(f"The API key could not be made: {done.stderr.strip()}")
-    return done.stdout.strip()
+    key, troubles = await making.communicate()
+    if making.returncode != 0:
+        raise ProgramFailed(f"The API key could not be made: {troubles.decode().strip()}")
+    return key.decode().strip()
 
 
 class Restartable:
@@ -255,7 +286,7 @@ class Restartable:
     def stop(self) -> None:
         """Stop it, and what it may have left of its process group."""
         if self._program is not None:
-            self._program.stop(SERVICE_STOPS_WITHIN_S)
+            self._program.stop(STOPS_WITHIN_S)
 
     def explain_end(self) -> str:
         """Say how it ended, with its last lines."""

@@ -1,4 +1,4 @@
-"""The mails of the demo: a folder of `.eml` files, newest first, and what each of them holds."""
+"""EDGE: the mails of the demo: a folder of `.eml` files, newest first, and what each holds."""
 
 import email
 import secrets
@@ -9,6 +9,8 @@ from email.message import EmailMessage
 from email.policy import default
 from functools import lru_cache
 from pathlib import Path
+
+from deloton.wire.mail_files import write_whole
 
 # Files are named by when they came, so that their names sort as they came.
 _NAME = "%Y%m%dT%H%M%S%f"
@@ -63,10 +65,7 @@ class MailFolder:
         name = f"{datetime.now(UTC):{_NAME}}-{secrets.token_hex(3)}{_SUFFIX}"
         envelope = f"Return-Path: <{sender or ''}>\r\n"
         envelope += "".join(f"Delivered-To: {recipient}\r\n" for recipient in recipients)
-        # Under its own name only once it is whole.
-        unfinished = self.folder / f".{name}"
-        unfinished.write_bytes(envelope.encode() + raw)
-        return unfinished.rename(self.folder / name)
+        return write_whole(self.folder / name, envelope.encode() + raw)
 
     def count(self) -> int:
         """How many mails there are."""
@@ -113,7 +112,12 @@ def _text_of(message: EmailMessage, kind: str) -> str | None:
     body = message.get_body((kind,))
     if body is None:
         return None
-    text: str = body.get_content()
+    try:
+        text: str = body.get_content()
+    except (LookupError, ValueError):
+        # A charset that nobody knows, or a part that is none of what it says it is.
+        content = body.get_payload(decode=True)
+        text = content.decode(errors="replace") if isinstance(content, bytes) else ""
     return text.replace("\r\n", "\n")
 
 

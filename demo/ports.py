@@ -1,4 +1,4 @@
-"""TCP ports on 127.0.0.1: which are free."""
+"""EDGE: TCP ports on 127.0.0.1: which are free."""
 
 import socket
 

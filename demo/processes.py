@@ -1,4 +1,4 @@
-"""Programs we start, each in a process group of its own, watched by the guardian."""
+"""EDGE: programs we start, each in a process group of its own, watched by the guardian."""
 
 import asyncio
 import os

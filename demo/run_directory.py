@@ -1,4 +1,4 @@
-"""The folder a running demo holds: one demo at a time, its logs in one place."""
+"""EDGE: the folder a running demo holds: one demo at a time, its logs in one place."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""What the demo runs, as a table: one row a service, in the order of starting.
+"""SHELL: what the demo runs, as a table: one row a service, in the order of starting.
 
 A new service is a new row here and, where a person opens it, a `Port` in `settings`.
 """
@@ -13,6 +13,8 @@ from demo.settings import Settings
 RAW_TOPIC = "deloton"
 RAW_TOPIC_PARTITIONS = 8
 DEAD_LETTERS_TOPIC = "dead-letters"
+# Between asking a service to end and killing it.
+STOPS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ def make_services(settings: Settings) -> list[Service]:
     dashboard = f"http://{LOCALHOST}:{settings.port(chosen.DASHBOARD)}"
     alerter = f"http://{LOCALHOST}:{settings.port(chosen.ALERTER)}"
     inbox = f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}"
+    canary = f"http://{LOCALHOST}:{settings.port(chosen.CANARY)}"
     api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
     fleet = (
         f"--bikes={settings.bikes}",
         f"--seed={settings.seed}",
         f"--faults={settings.faults}",
-        f"--dangerous-riders={settings.dangerous_riders}",
-        f"--faint-riders={settings.faint_riders}",
+        f"--dangerous-share={settings.dangerous_share}",
+        f"--first-danger={settings.first_danger}",
         # Nights are quiet: some bikes never rest, so that there is always something to see.
         "--round-the-clock=4",
         # What the page of bikes and the report then tell of.
@@ -89,6 +92,18 @@ def make_services(settings: Settings) -> list[Service]:
             },
             page=f"{alerter}/metrics",
             health=f"{alerter}/health",
+        ),
+        Service(
+            "canary",
+            "deloton.canary",
+            environment={
+                "METRICS_PORT": str(settings.port(chosen.CANARY)),
+                "CANARY_INBOX": f"file://{settings.mails}",
+                "CANARY_MAILBOX": "canary@deloton.example",
+            },
+            page=f"{canary}/metrics",
+            # While history is stored no mail comes of its rides.
+            health=f"{canary}/health",
         ),
         Service(
             "dashboard",
@@ -144,10 +159,14 @@ def shared_environment(
         "CEO_EMAIL": "ceo@deloton.example",
         "OPERATIONS_EMAIL": "operations@deloton.example",
         "REPORT_REPLY_TO": "",
+        # The demo's links lead to this machine, whoever knows the key.
+        "ALERT_LINK_KEYS": "signs-the-links-of-the-demos-mails",
+        "ALERT_LINK_URL": f"http://{LOCALHOST}:{settings.port(chosen.API)}",
         # Nothing is archived: the PDF lies in the demo's own folder.
         "REPORT_BUCKET": "",
         "READINGS_RETENTION_DAYS": "0",
         "TIME_ZONE": "Europe/London",
         "LOG_LEVEL": "INFO",
+        "STOP_TIMEOUT_S": f"{STOPS_WITHIN_S:g}",
         "PYTHONUNBUFFERED": "1",
     }

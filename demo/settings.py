@@ -1,4 +1,4 @@
-"""What can be chosen about the demo: where it listens, how large its fleet is."""
+"""EDGE: what can be chosen about the demo: where it listens, how large its fleet is."""
 
 import argparse
 import os
@@ -32,7 +32,8 @@ ALERTER = Port("the alerter's health and metrics", "DEMO_ALERTER_PORT", 19102)
 INBOX_SMTP = Port("the inbox's mail server", "DEMO_INBOX_SMTP_PORT", 11025)
 INBOX = Port("the inbox's pages", "DEMO_INBOX_PORT", 18025)
 API = Port("the API", "DEMO_API_PORT", 18000)
-PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, ALERTER, INBOX_SMTP, INBOX, API)
+CANARY = Port("the canary's health and metrics", "DEMO_CANARY_PORT", 19103)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, ALERTER, INBOX_SMTP, INBOX, API, CANARY)
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Settings:
     since: str
     seed: int
     faults: str
-    dangerous_riders: int
-    faint_riders: int
+    dangerous_share: float
+    first_danger: str
     back_to_back: bool
     stop_with_parent: bool
 
@@ -110,8 +111,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--since", default="36h", help="how far back its history begins (36h)")
     add("--seed", type=int, default=1, help="the same seed rides the same rides (1)")
     add("--faults", default="light", help="how often lines are cut, lost, doubled (light)")
-    add("--dangerous-riders", type=int, default=2, help="riders whose heart races (2)")
-    add("--faint-riders", type=int, default=1, help="riders whose heart beats slowly (1)")
+    add(
+        "--dangerous-share",
+        type=float,
+        default=0.01,
+        help="of all rides, those with a heart that races or beats too slowly (0.01)",
+    )
+    add("--first-danger", default="2m", help="when the first heart races (2m after the start)")
     add("--back-to-back", action="store_true", help="every bike rides round the clock")
     add("--stop-with-parent", action="store_true", help="stop when who started it is gone")
     return parser

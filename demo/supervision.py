@@ -1,26 +1,36 @@
-"""Keeping programs running: one that ends is started again after a growing pause."""
+"""SHELL: keeping programs running: one that ends is started again after a growing pause."""
 
 import asyncio
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from demo.errors import ProgramFailed
 
-FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 # Alive this long, a program counts as started well, and its next end begins a new count.
 SETTLED_AFTER_S = 30.0
 ENDS_IN_A_ROW = 5
-CHECK_EVERY_S = 0.25
 HEALTH_EVERY_S = 1.0
 
 # Whatever proxy the person's shell names, our own pages are on this machine.
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How long the first pause before another start is, and how often a program is looked at."""
+
+    first_pause_s: float = 1.0
+    check_every_s: float = 0.25
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+USUAL: Final = Rhythm()
 
 
 class Startable(Protocol):
@@ -52,7 +62,7 @@ class Watched:
     restarts: int = 0
 
 
-async def keep_running(watched: Watched, say: Say) -> None:
+async def keep_running(watched: Watched, say: Say, rhythm: Rhythm = USUAL) -> None:
     """Watch a started program for ever; start it again when it ends.
 
     Raises `ProgramFailed` when it ends again and again before it has settled, or at once
@@ -61,29 +71,29 @@ async def keep_running(watched: Watched, say: Say) -> None:
     started_at = time.monotonic()
     ends = 0
     while True:
-        await watch(watched)
+        await watch(watched, rhythm)
         if not watched.keeps_data:
             raise ProgramFailed(watched.program.explain_end())
         ends = 1 if time.monotonic() - started_at > SETTLED_AFTER_S else ends + 1
         if ends >= ENDS_IN_A_ROW:
             raise ProgramFailed(f"Giving up after {ends} starts: {watched.program.explain_end()}")
-        pause_s = min(FIRST_PAUSE_S * 2 ** (ends - 1), LONGEST_PAUSE_S)
+        pause_s = min(rhythm.first_pause_s * 2 ** (ends - 1), LONGEST_PAUSE_S)
         say(f"{watched.program.explain_end()}\nStarting it again in {pause_s:.0f} s.")
         watched.state = "ended"
-        await asyncio.sleep(pause_s)
+        await rhythm.sleep(pause_s)
         watched.program.start()
         watched.restarts += 1
         started_at = time.monotonic()
 
 
-async def watch(watched: Watched) -> None:
+async def watch(watched: Watched, rhythm: Rhythm) -> None:
     """Return when the program has ended; note its health meanwhile."""
     next_check = 0.0
     while watched.program.running:
         if time.monotonic() >= next_check:
             watched.state = await state_of(watched)
             next_check = time.monotonic() + HEALTH_EVERY_S
-        await asyncio.sleep(CHECK_EVERY_S)
+        await rhythm.sleep(rhythm.check_every_s)
 
 
 async def state_of(watched: Watched) -> str:

@@ -1,4 +1,4 @@
-"""Running PostgreSQL's programs where root is who we are: as whom, in which folders.
+"""EDGE: running PostgreSQL's programs where root is who we are: as whom, in which folders.
 
 PostgreSQL refuses to run as root. The user it then runs as may not be able to reach a
 virtual environment or a temporary folder that belongs to root.
@@ -56,13 +56,12 @@ def everybody_may_enter(folder: Path) -> bool:
     )
 
 
-def usable_programs(home: Path, system_user: str | None) -> Path:
-    """Return the folder of PostgreSQL's programs, as `system_user` can run them.
+def usable_programs(installed: Path, home: Path, system_user: str | None) -> Path:
+    """Return the folder of the package's PostgreSQL programs, as `system_user` can run them.
 
     A virtual environment below /root, or in a folder made by `mktemp -d`, is closed to
     other users: then the programs are copied to `home`.
     """
-    installed = installed_package()
     if system_user is None or can_run(programs_of(installed), system_user):
         return programs_of(installed)
     copy = home / "site-packages" / installed.name

@@ -1,4 +1,4 @@
-"""What a person sees: a live page on a terminal, a plain line every few seconds elsewhere."""
+"""SHELL: what a person sees: a live page on a terminal, plain lines every few seconds elsewhere."""
 
 from collections import deque
 from collections.abc import Sequence

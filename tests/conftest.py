@@ -3,24 +3,36 @@
 Tests share the servers but nothing in them: each gets its own database and makes its
 own topics. Both servers die with the test run, even when that is killed.
 
-`pytest --broker=kafka` (`make test-kafka`) runs every test that asks for `broker` against a
-real Apache Kafka instead, and those marked `kafka`, which need one.
+`make test` leaves out what is marked `system` or `kafka`. `make test-system` runs just those, and
+again every test that asks for `broker`, now against a real Apache Kafka (`--broker=kafka`).
+`pytest -m system` walks through the system without one.
 """
 
+import gc
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from deloton.migrate import migrate
 from demo.embedded_broker import EmbeddedBroker
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.errors import ProgramMissing
 from demo.guardian import Guardian
 from tests.kafka.apache_kafka import ApacheKafka, require_jars
+from tests.leftovers import pytest_runtest_protocol
 from tests.roles import give_passwords
 
+__all__ = ["pytest_runtest_protocol"]
+
 MIGRATED_TEMPLATE = "migrated_template"
+MARKS = (
+    "system: minutes of the whole system, its pages, or its workers dying (make test-system)",
+    "kafka: needs a real Apache Kafka (make test-system)",
+    "broker: meets a broker; every test that asks for one has it",
+    "embedded: meets a broker but is not about it, and meets the embedded one alone",
+)
+ON_EMBEDDED_SERVERS = "not system and not kafka"
+ON_KAFKA = "system or kafka or (broker and not embedded)"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,13 +41,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--broker",
         choices=["embedded", "kafka"],
         default="embedded",
-        help="kafka: run the broker-facing tests, on a real Apache Kafka",
+        help="kafka: run the broker-facing tests, on a real Apache Kafka, and the system's",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Describe the marker; refuse a run that could only fail."""
-    config.addinivalue_line("markers", "kafka: needs a real Apache Kafka (make test-kafka)")
+    """Describe the marks; choose by them, unless `-m` does; refuse a run that could only fail."""
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+    if not config.option.markexpr:
+        config.option.markexpr = ON_KAFKA if runs_on_kafka(config) else ON_EMBEDDED_SERVERS
     if runs_on_kafka(config):
         try:
             require_jars()
@@ -43,19 +58,23 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(missing)) from None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the tests of this run: those that meet a broker, or those that need no Kafka."""
-    chosen = [item for item in items if belongs(item, runs_on_kafka(config))]
-    if left_out := [item for item in items if item not in set(chosen)]:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = chosen
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that meet a broker; put those first that wait most, beside the others."""
+    for item in items:
+        if "broker" in getattr(item, "fixturenames", ()):
+            item.add_marker("broker")
+    items.sort(key=lambda item: "tests/e2e/" not in item.path.as_posix())
 
 
-def belongs(item: pytest.Item, on_kafka: bool) -> bool:
-    """Say whether a test belongs to the run on Apache Kafka, or to the other one."""
-    needs_kafka = item.get_closest_marker("kafka") is not None
-    meets_broker = "broker" in getattr(item, "fixturenames", ())
-    return needs_kafka or meets_broker if on_kafka else not needs_kafka
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Look for garbage in what the tests make, not in what they import, which stays."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 def runs_on_kafka(config: pytest.Config) -> bool:
@@ -98,6 +117,8 @@ def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: EmbeddedPostgres) -> str:
     """The name of a migrated database nobody connects to: copies of it are quick."""
+    from deloton.migrate import migrate  # noqa: PLC0415  Alembic takes half a second
+
     url = postgres.create_database(MIGRATED_TEMPLATE)
     migrate(url)
     give_passwords(url)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from demo.ports import LOCALHOST, answers, free_port
+from tests.started import started
 
 
 @contextmanager
@@ -16,13 +17,12 @@ def running_moto() -> Iterator[str]:
     """Start it, with nothing in it, and give its address."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "--host", LOCALHOST, "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         ready = threading.Event()
         while not answers(port):
             assert server.poll() is None
             ready.wait(0.05)
         yield f"http://{LOCALHOST}:{port}"
-        server.terminate()
 
 
 def mails_in_moto(url: str) -> list[dict[str, str]]:

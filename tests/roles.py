@@ -2,8 +2,7 @@
 
 import asyncio
 
-from deloton.migrate import set_passwords
-from deloton.roles import SERVICE_ROLES, url_as
+from deloton.store.roles import SERVICE_ROLES, url_as
 
 # Of every service's role in the servers of the tests.
 PASSWORD = "of a service"
@@ -11,6 +10,8 @@ PASSWORD = "of a service"
 
 def give_passwords(database_url: str) -> None:
     """Let each service's role log in to the server; needs a migrated database."""
+    from deloton.migrate import set_passwords  # noqa: PLC0415  Alembic takes half a second
+
     asyncio.run(set_passwords(database_url, dict.fromkeys(SERVICE_ROLES, PASSWORD)))
 
 

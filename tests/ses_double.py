@@ -32,11 +32,16 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class AcceptedMail:
-    """A mail that was accepted, and when (seconds since the epoch)."""
+    """A mail that was accepted: when it was given and accepted (seconds since the epoch), by whom.
+
+    `by` is the path under which its sender knows us; empty: none.
+    """
 
     at: float
     to: tuple[str, ...]
     raw: bytes
+    asked_at: float = 0.0
+    by: str = ""
 
     @property
     def message(self) -> EmailMessage:
@@ -56,24 +61,49 @@ class SesDouble:
         self.asked_at: list[float] = []
         self.trouble: Callable[[str], str | None] = lambda _: None
         self.answers_after_s = 0.0
+        # Accepts the mail and ends the connection without a word.
+        self.hangs_up: Callable[[str], bool] = lambda _: False
+        # Answers so instead of accepting: status, headers, body.
+        self.odd_answer: Callable[[], tuple[int, dict[str, str], bytes] | None] = lambda: None
+        # Answers a byte at a time, for so long.
+        self.trickles_for_s = 0.0
+        self.because = "no"
         self._numbers = itertools.count(1)
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Accept a mail, or say why not."""
-        self.asked_at.append(time.time())
+        asked_at = time.time()
+        self.asked_at.append(asked_at)
         asked = msgspec.json.decode(await request.read())
         to = tuple(asked["Destination"]["ToAddresses"])
         if self.answers_after_s:
             await asyncio.sleep(self.answers_after_s)
+        if self.trickles_for_s:
+            return await self._trickle(request)
+        if odd := self.odd_answer():
+            status, headers, body = odd
+            return web.Response(status=status, headers=headers, body=body)
         if error := self.trouble(to[0]):
             return web.json_response(
-                {"message": "no"},
+                {"message": self.because},
                 status=STATUSES[error],
                 headers={"x-amzn-ErrorType": error},
             )
         raw = base64.b64decode(asked["Content"]["Raw"]["Data"])
-        self.accepted.append(AcceptedMail(time.time(), to, raw))
+        by = request.match_info.get("by", "")
+        self.accepted.append(AcceptedMail(time.time(), to, raw, asked_at, by))
+        if self.hangs_up(to[0]) and request.transport is not None:
+            request.transport.abort()
         return web.json_response({"MessageId": f"ses-{next(self._numbers)}"})
+
+    async def _trickle(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        until = time.monotonic() + self.trickles_for_s
+        while time.monotonic() < until:
+            await answer.write(b" ")
+            await asyncio.sleep(0.05)
+        return answer
 
 
 @asynccontextmanager
@@ -81,7 +111,8 @@ async def running_ses_double() -> AsyncIterator[SesDouble]:
     """Serve it on a free port of this machine."""
     double = SesDouble()
     pages = web.Application(client_max_size=50_000_000)
-    pages.add_routes([web.post("/v2/email/outbound-emails", double.answer)])
+    path = "/v2/email/outbound-emails"
+    pages.add_routes([web.post(path, double.answer), web.post("/{by}" + path, double.answer)])
     runner = web.AppRunner(pages, access_log=None)
     await runner.setup()
     try:

@@ -1,25 +1,38 @@
-"""`python -m deploy.ecs deploy api --environment production --tag 1.4.0`; `--help` says more."""
+"""SHELL: `python -m deploy.ecs deploy api --environment staging --tag 1.4.0`; more by `--help`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deloton.logs import configure_logging
+from api.access.credentials import new_credential
+from deloton.running.commands import help_of
+from deloton.running.logs import configure_logging
+from deploy.ecs.changes import changed_services
 from deploy.ecs.deployment import Deployment
 from deploy.ecs.environment import HERE, SERVICES, DeploymentError, Environment
+from deploy.ecs.generation import write_templates
 
-cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
 Chosen = Annotated[str, typer.Option("--environment", help="A file of environments/.")]
 Tag = Annotated[str, typer.Option(help="Which image runs.")]
 Migrate = Annotated[bool, typer.Option(help="Bring the tables up to date first.")]
 
 
 @cli.command()
-def prepare(environment: Chosen) -> None:
-    """Make network, data and cluster, or bring them up to date."""
-    _open(environment).prepare()
+def prepare(
+    environment: Chosen,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show what would change of the stacks that services stand on; make it so once agreed."""
+    deployment = _open(environment)
+    for stack, changes in deployment.plan().items():
+        for change in changes or ["nothing"]:
+            print(f"{stack}: {change}")
+    if yes or typer.confirm("Go on?"):
+        deployment.prepare()
 
 
 @cli.command()
@@ -45,6 +58,38 @@ def run(service: str, command: list[str], environment: Chosen) -> None:
     """
     for line in _open(environment).run(service, command):
         print(line)
+
+
+@cli.command("api-key")
+def api_key(environment: Chosen, name: str, scopes: str = "read") -> None:
+    """Make a key of the API here, store its hash there, and print it: it goes through no log."""
+    credential = new_credential()
+    told = ["--name", name, "--scopes", scopes, "--hashed", credential.hashed]
+    _open(environment).run("api", ["python", "-m", "api.keys", "create", *told])
+    print(credential.key)
+
+
+@cli.command()
+def status(environment: Chosen) -> None:
+    """Say of each service which image runs, how many tasks do, and which alarms stand."""
+    for each in _open(environment).status():
+        tasks = f"{each.running} of {each.wanted} tasks"
+        print(
+            f"{each.service:<11} {each.tag or 'never deployed'}  {tasks}  {' '.join(each.alarms)}"
+        )
+
+
+@cli.command()
+def changed(environment: Chosen) -> None:
+    """Print, as JSON, the services whose inputs differ between what runs and this checkout."""
+    running = _open(environment).running()
+    print(json.dumps(changed_services(running, HERE.parents[1])))
+
+
+@cli.command()
+def templates() -> None:
+    """Write the templates of the stacks with tasks anew, from `sources/`."""
+    write_templates()
 
 
 @cli.command()

@@ -1,25 +1,40 @@
 """SHELL: foundations, migrations and services of one environment, in their order."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
-from deloton.logs import get_logger
+from deloton.running.logs import get_logger
 from deploy.ecs.environment import (
     COMPANIONS,
     FOUNDATIONS,
+    KEPT,
     MIGRATIONS,
     SERVICES,
     STACKS,
     STACKS_WITH_TASKS,
     DeploymentError,
     Environment,
+    stack_policy,
     template_of,
 )
-from deploy.ecs.stacks import Stacks
+from deploy.ecs.stacks import NEVER_MADE, Stacks
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """What runs of a service: its image's tag (None: never deployed), tasks, standing alarms."""
+
+    service: str
+    tag: str | None
+    running: int
+    wanted: int
+    alarms: list[str]
 
 
 class Deployment:
@@ -39,11 +54,36 @@ class Deployment:
         self._stacks = Stacks(session.client("cloudformation", endpoint_url=endpoint_url), pause_s)
         self._ecs: Any = session.client("ecs", endpoint_url=endpoint_url)
         self._logs: Any = session.client("logs", endpoint_url=endpoint_url)
+        self._iam: Any = session.client("iam", endpoint_url=endpoint_url)
+        self._secrets: Any = session.client("secretsmanager", endpoint_url=endpoint_url)
+        self._alarms: Any = session.client("cloudwatch", endpoint_url=endpoint_url)
 
     def prepare(self) -> None:
-        """Make network, data and cluster, or bring them up to date."""
-        for stack in FOUNDATIONS:
-            self._put(stack)
+        """Make what the services stand on, or bring it up to date."""
+        self._let_ecs_act()
+        self._put("access")
+        self._put("network")
+        # A database that is protected cannot be rolled back: it is once it stands.
+        if not self._stands("data"):
+            self._put("data", Protected="false")
+        self._put("data")
+        for stack, kept in KEPT.items():
+            name = self._environment.stack_name(stack)
+            self._stacks.protect(name, stack_policy(kept), yes=True)
+        self._put("cluster")
+
+    def plan(self) -> dict[str, list[str]]:
+        """What `prepare` would change of each stack that stands; `new` of one that does not."""
+        return {
+            stack: self._stacks.changes(
+                self._environment.stack_name(stack),
+                template_of(stack),
+                self._environment.stack_parameters(stack),
+            )
+            if self._stands(stack)
+            else ["new"]
+            for stack in FOUNDATIONS
+        }
 
     def deploy(self, service: str, tag: str, *, migrate: bool = True) -> None:
         """Deploy one service at one tag, with what runs its image; no other is touched.
@@ -56,20 +96,91 @@ class Deployment:
         if migrate:
             self._migrate(service, tag)
         for stack in (service, *COMPANIONS.get(service, ())):
-            self._put(stack, ImageTag=tag)
+            self._put_service(stack, ImageTag=tag, **self._login_of(stack))
+
+    def running(self) -> dict[str, str | None]:
+        """The tag that each service was deployed with; None where it never was."""
+        return {service: self._tag_of(service) for service in SERVICES}
+
+    def status(self) -> list[ServiceStatus]:
+        """What runs: each service's tag and tasks, and which of its alarms stand."""
+        cluster = self._outputs("cluster")["ClusterName"]
+        standing = self._standing_alarms()
+        return [
+            ServiceStatus(
+                service,
+                self._tag_of(service),
+                *self._tasks_of(service, cluster),
+                [name for name in standing if name.startswith(f"{service}-")],
+            )
+            for service in SERVICES
+        ]
 
     def destroy(self) -> None:
         """Remove every stack. The reports' bucket, the key and a last snapshot stay."""
+        for stack in KEPT:
+            if self._stands(stack):
+                name = self._environment.stack_name(stack)
+                self._stacks.protect(name, stack_policy(()), yes=False)
         for stack in reversed(STACKS):
             self._stacks.remove(self._environment.stack_name(stack))
             _log.info("stack removed", stack=stack)
 
-    def _put(self, stack: str, **parameters: str) -> None:
+    def _stands(self, stack: str) -> bool:
+        status = self._stacks.status(self._environment.stack_name(stack))
+        return status is not None and status not in NEVER_MADE
+
+    def _tag_of(self, service: str) -> str | None:
+        if not self._stands(service):
+            return None
+        return self._stacks.parameter(self._environment.stack_name(service), "ImageTag")
+
+    def _tasks_of(self, service: str, cluster: str) -> tuple[int, int]:
+        """How many tasks of a service run, and how many should; a schedule has none."""
+        found = self._ecs.describe_services(cluster=cluster, services=[service])["services"]
+        return (found[0]["runningCount"], found[0]["desiredCount"]) if found else (0, 0)
+
+    def _standing_alarms(self) -> list[str]:
+        prefix = f"deloton-{self._environment.name}-"
+        pages = self._alarms.get_paginator("describe_alarms").paginate(
+            AlarmNamePrefix=prefix, StateValue="ALARM"
+        )
+        return [
+            str(alarm["AlarmName"]).removeprefix(prefix)
+            for page in pages
+            for alarm in page["MetricAlarms"]
+        ]
+
+    def _let_ecs_act(self) -> None:
+        """Give the account the role that ECS acts by; a fresh account has none."""
+        try:
+            self._iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"InvalidInput", "EntityAlreadyExists"}:
+                raise
+            return  # it is there
+        _log.info("the account has the role that ECS acts by")
+
+    def _login_of(self, stack: str) -> dict[str, str]:
+        """The version of the dashboard's login: the balancer reads it anew when that changes."""
+        if stack != "dashboard":
+            return {}
+        secret = f"deloton/{self._environment.name}/dashboard-login"
+        versions = self._secrets.describe_secret(SecretId=secret)["VersionIdsToStages"]
+        [current] = [version for version, stages in versions.items() if "AWSCURRENT" in stages]
+        return {"LoginVersion": current}
+
+    def _put_service(self, stack: str, **parameters: str) -> None:
+        """A stack that CloudFormation makes by a role that may do no more than that takes."""
+        self._put(stack, self._outputs("access")["StackRoleArn"], **parameters)
+
+    def _put(self, stack: str, role_arn: str | None = None, **parameters: str) -> None:
         _log.info("stack is brought up to date", stack=stack, **parameters)
         changed = self._stacks.put(
             self._environment.stack_name(stack),
             template_of(stack),
             self._environment.stack_parameters(stack, **parameters),
+            role_arn=role_arn,
         )
         _log.info("stack is up to date", stack=stack, changed=changed)
 
@@ -132,11 +243,14 @@ class Deployment:
 
     def _migrate(self, service: str, tag: str) -> None:
         repository = self._outputs("data")[_repository_output(service)]
-        self._put(MIGRATIONS, ImageTag=tag, Repository=repository)
+        self._put_service(MIGRATIONS, ImageTag=tag, Repository=repository)
         self.run(MIGRATIONS)
         _log.info("schema is up to date")
 
     def _outputs(self, stack: str) -> dict[str, str]:
+        if not self._stands(stack):
+            name = self._environment.stack_name(stack)
+            raise DeploymentError(f"{name} does not stand: `make prepare` first")
         return self._stacks.outputs(self._environment.stack_name(stack))
 
 

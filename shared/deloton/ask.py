@@ -1,7 +1,7 @@
-"""One question to the database, for who is on call: `python -m deloton.ask "SELECT …"`.
+"""SHELL: one question to the database, for who is on call: `python -m deloton.ask "SELECT …"`.
 
-It reads only. What it prints stands in the log of the task that it runs in: ask for numbers and
-states, not for people.
+It reads only, and where `ON_CALL_DATABASE_PASSWORD` is set, as the role `on_call`, which can do
+nothing else and sees nobody's name. What it prints stands in the log of the task that it runs in.
 """
 
 import asyncio
@@ -9,17 +9,32 @@ import sys
 from collections.abc import Sequence
 
 import asyncpg
+from pydantic import SecretStr
 
 from deloton.errors import SettingsError
-from deloton.settings import DatabaseSettings
+from deloton.running.settings import DatabaseSettings
+from deloton.store.database import connect
+from deloton.store.roles import url_as
 
 MOST_ROWS = 200
 WITHIN_S = 30.0
 
 
+class AskSettings(DatabaseSettings):
+    """Where the database is; whoever its address names asks, unless `on_call` can."""
+
+    on_call_database_password: SecretStr | None = None
+
+    @property
+    def asking_url(self) -> str:
+        """The address to ask at."""
+        url, password = self.database_url.get_secret_value(), self.on_call_database_password
+        return url_as(url, "on_call", password.get_secret_value()) if password else url
+
+
 async def ask(url: str, question: str) -> list[str]:
     """The answer, a line a row after the columns' names, with tabs between; 200 rows at most."""
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=WITHIN_S)
+    connection = await connect(url, application="ask", answer_within_s=WITHIN_S)
     try:
         async with connection.transaction(readonly=True):
             cursor = await connection.cursor(question)
@@ -35,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) != 1:
         sys.exit('usage: python -m deloton.ask "SELECT …"')
     try:
-        url = DatabaseSettings.from_environment().database_url.get_secret_value()
+        url = AskSettings.from_environment().asking_url
         sys.stdout.writelines(f"{line}\n" for line in asyncio.run(ask(url, arguments[0])))
     except (SettingsError, asyncpg.PostgresError, OSError) as error:
         sys.exit(str(error) or type(error).__name__)

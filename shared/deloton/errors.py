@@ -1,16 +1,18 @@
-"""The family of errors.
+"""CORE: the family of errors.
 
 ```text
 DelotonError
 ├── SettingsError         a setting is missing or cannot be meant
 ├── PartitionLost         another worker has claimed the partition; nothing was written
-└── MailError             a mail was not accepted
+└── MailError             a mail was not surely accepted
     ├── MailThrottled     we send too fast, or more than we may: slow down, send it again
     ├── MailUnavailable   the provider is away, or does not know us: send it again later
-    └── MailRefused       this message or address is refused for good
+    ├── MailRefused       this message or address is refused for good
+    │   └── AddressRefused    there is no such mailbox: no message will ever be taken for it
+    └── MailUnknown       it was handed over and the answer is lost: it may have been accepted
 ```
 
-A line that cannot be used is not an error but a value: see `deloton.log_lines.Refusal`.
+A line that cannot be used is not an error but a value: see `deloton.feed.log_lines.Refusal`.
 """
 
 
@@ -32,7 +34,7 @@ class PartitionLost(DelotonError):
 
 
 class MailError(DelotonError):
-    """A mail was not accepted; says why in the provider's own code, without any address."""
+    """A mail was not surely accepted; says why in the provider's own code, without any address."""
 
 
 class MailThrottled(MailError):
@@ -45,3 +47,11 @@ class MailUnavailable(MailError):
 
 class MailRefused(MailError):
     """This message or its address is refused for good; others may pass."""
+
+
+class AddressRefused(MailRefused):
+    """The recipient's server has no such mailbox: no message will ever be taken for it."""
+
+
+class MailUnknown(MailError):
+    """The mail was handed over and the answer is lost: it may have been accepted."""

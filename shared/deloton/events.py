@@ -1,12 +1,23 @@
-"""The facts of the domain: a rider takes a ride on a bike; a ride is a series of readings.
+"""CORE: the facts of the domain: a rider takes a ride on a bike; a ride is a series of readings.
 
 Times are aware and UTC; units ride in the names; what was not measured is `None`.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+# What the columns that keep them hold; what a sensor shows is far within.
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+HeartRateBpm = Annotated[int, Meta(ge=1, le=32_767)]
+CadenceRpm = Annotated[int, Meta(ge=0, le=32_767)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+# What can be told as a time of day in every zone.
+LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC)
+FIRST_MOMENT = datetime(1, 1, 3, tzinfo=UTC)
 
 
 class Gender(StrEnum):
@@ -61,7 +72,10 @@ class RideStarted(Struct, frozen=True, tag="ride_started", tag_field="event"):
 
 
 class RideEnded(Struct, frozen=True, tag="ride_ended", tag_field="event"):
-    """A ride is over; `ended_at` is the stamp of its last line."""
+    """A ride is over; `ended_at` is the stamp of its last line.
+
+    Told again with another reason, the later one is right.
+    """
 
     ride_id: int
     bike_serial: str
@@ -81,9 +95,14 @@ RideEvent = RideStarted | RideEnded | RideResumed
 
 
 class HeartRate(Struct, frozen=True):
-    """One measured heart rate; seconds without hands on the bar give none."""
+    """One measured heart rate; seconds without hands on the bar give none.
 
-    ride_id: int
-    rider_id: int | None
-    measured_at: datetime
-    heart_rate_bpm: int
+    `cadence_rpm` tells a heart from the pedals' rhythm; None where it is not known, as in events of
+    before. Read from JSON, what no row could hold is refused.
+    """
+
+    ride_id: Id
+    rider_id: Id | None
+    measured_at: Moment
+    heart_rate_bpm: HeartRateBpm
+    cadence_rpm: CadenceRpm | None = None

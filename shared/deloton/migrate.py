@@ -1,4 +1,4 @@
-"""Bring the schema up to date: `python -m deloton.migrate`, before the services that need it.
+"""SHELL: brings the schema up to date: `python -m deloton.migrate`, before what needs it.
 
 Roles get the passwords that the environment names; the others stay as they are.
 """
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
 from pydantic import SecretStr
@@ -17,9 +16,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from deloton.errors import SettingsError
-from deloton.logs import configure_logging, get_logger
-from deloton.roles import SERVICE_ROLES, set_password
-from deloton.settings import DatabaseSettings
+from deloton.running.logs import configure_logging, get_logger
+from deloton.running.settings import DatabaseSettings
+from deloton.store.database import connect
+from deloton.store.roles import SERVICE_ROLES, set_password
 
 # Any number that nothing else in the database locks.
 _LOCK = 0x64656C6F
@@ -35,11 +35,13 @@ class MigrationSettings(DatabaseSettings):
     reporter_database_password: SecretStr | None = None
     star_refresher_database_password: SecretStr | None = None
     tableau_reader_password: SecretStr | None = None
+    on_call_database_password: SecretStr | None = None
 
     def passwords(self) -> dict[str, str]:
         """Those that are set, by role."""
         given = {role: getattr(self, f"{role}_database_password") for role in SERVICE_ROLES}
         given["tableau_reader"] = self.tableau_reader_password
+        given["on_call"] = self.on_call_database_password
         return {role: secret.get_secret_value() for role, secret in given.items() if secret}
 
 
@@ -55,7 +57,8 @@ async def _migrate(database_url: str, revision: str) -> None:
     # asyncpg reads the address itself, with all the options that it may carry.
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(database_url),
+        # However long it takes: a migration may rewrite a table.
+        async_creator=lambda: connect(database_url, application="migrate", answer_within_s=None),
         poolclass=NullPool,
     )
     try:
@@ -68,14 +71,14 @@ async def _migrate(database_url: str, revision: str) -> None:
 
 def _upgrade(connection: Connection, revision: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "store" / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 
 
 async def set_passwords(database_url: str, passwords: Mapping[str, str]) -> None:
     """Let roles log in with these passwords from now on."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url, application="migrate")
     try:
         for role, password in passwords.items():
             await set_password(connection, role, password)

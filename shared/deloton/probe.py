@@ -1,4 +1,4 @@
-"""A container's health check: `python -m deloton.probe METRICS_PORT /health`.
+"""SHELL: a container's health check: `python -m deloton.probe METRICS_PORT /health`.
 
 Asks the page of this machine at the port that the variable holds; ends with 0 where it answers
 that all is well. `--alive` is content with any answer: a worker that waits for a database that is

@@ -1,4 +1,4 @@
-"""For tests: builders that state only what matters, and fakes that record.
+"""CORE: for tests: builders that state only what matters, and fakes that record.
 
 Times are given in seconds since `START_AT`. A ride's lines, as built here, come when bikes send
 them: the Ride line of second n at n, its Telemetry line half a second later.
@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from deloton.assembly import Assembled, Reading, Ride, Started, Stream
 from deloton.events import Address, Gender, Rider
-from deloton.log_lines import (
+from deloton.feed.assembly import Assembled, Reading, Ride, Started, Stream
+from deloton.feed.assembly.late import place
+from deloton.feed.log_lines import (
     LogLine,
     Marker,
     RideAnnounced,
@@ -24,6 +25,8 @@ from deloton.log_lines import (
 )
 
 START_AT = datetime(2026, 3, 2, 9, 15, tzinfo=UTC)
+# When records come of which nobody says when.
+CAME_IN_BULK_AT = datetime(2090, 1, 1, tzinfo=UTC)
 BIKE = "SN0000"
 FIRMWARE = "mendoza v9"
 MARKER_TEXTS = ("--------- beginning of main\n", "--------- beginning of a new ride\n")
@@ -127,7 +130,15 @@ def a_reading(
 ) -> Reading:
     """A reading of which both halves came."""
     ride = ride or a_ride()
-    return Reading(ride, at(at_s), elapsed_s, resistance, heart_rate_bpm, cadence_rpm, power_watts)
+    return Reading(
+        ride=ride,
+        at=at(at_s),
+        elapsed_s=elapsed_s,
+        heart_rate_bpm=heart_rate_bpm,
+        cadence_rpm=cadence_rpm,
+        resistance=resistance,
+        power_watts=power_watts,
+    )
 
 
 def a_start(
@@ -140,13 +151,23 @@ def a_start(
 
 
 def assembled(lines: Sequence[LogLine], stream: Stream | None = None) -> Assembled:
-    """What becomes of the lines of one stream, none of which may be refused."""
+    """What becomes of the lines of one stream, none of which may be refused.
+
+    Nothing is stored of it: late lines are placed by what the lines themselves have told.
+    """
+    out = told(lines, stream)
+    if out.refused:
+        raise AssertionError(f"refused: {out.refused}")
+    place(out, {})
+    return out
+
+
+def told(lines: Sequence[LogLine], stream: Stream | None = None) -> Assembled:
+    """What the lines of one stream come to before late ones are placed."""
     stream = stream or Stream(BIKE.encode())
     out = Assembled()
-    for line in lines:
-        refusal = stream.accept(line, out)
-        if refusal is not None:
-            raise AssertionError(f"{line} was refused: {refusal}")
+    for number, line in enumerate(lines):
+        stream.accept(line, a_record(offset=number), out)
     return out
 
 
@@ -166,9 +187,14 @@ def a_record(
     offset: int = 0,
     key: bytes | None = BIKE.encode(),
     headers: Sequence[tuple[str, bytes]] = (),
+    came_s: float | None = None,
 ) -> FakeRecord:
-    """A record with a value that is taken as it is."""
-    timestamp = int(START_AT.timestamp() * 1000) + offset
+    """A record with a value that is taken as it is.
+
+    It came `came_s` after `START_AT`; None: with many others at once, years later.
+    """
+    came_at = CAME_IN_BULK_AT if came_s is None else at(came_s)
+    timestamp = int(came_at.timestamp() * 1000) + (offset if came_s is None else 0)
     return FakeRecord(offset=offset, key=key, value=value, timestamp=timestamp, headers=headers)
 
 

@@ -22,7 +22,8 @@ from demo.ports import free_port
 REPOSITORY = Path(__file__).parents[2]
 PROJECT = "deloton-walk"
 PUBLISHED = (
-    "KAFKA", "POSTGRES", "MAIL", "STORAGE", "INGESTOR", "HR_ALERTER", "API", "DASHBOARD",
+    "KAFKA", "POSTGRES", "MAIL", "STORAGE", "INGESTOR", "HR_ALERTER", "CANARY", "API",
+    "DASHBOARD",
     "PROMETHEUS", "GRAFANA",
 )  # fmt: skip
 ENVIRONMENT = {

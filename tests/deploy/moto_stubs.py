@@ -8,10 +8,12 @@ import json
 from typing import Any
 
 import moto.cloudformation.parsing  # its models come first: of two of a type the last one counts
+import moto.cloudformation.responses
 import moto.ec2.models.vpcs
 import moto.ecs.models
 import moto.elbv2.models
 from moto.core.common_models import CloudFormationModel
+from moto.core.responses import ActionResult
 from moto.secretsmanager.models import secretsmanager_backends
 
 
@@ -82,16 +84,28 @@ UNKNOWN_TO_MOTO = {
     "AWS::ApplicationAutoScaling::ScalableTarget": frozenset[str](),
     "AWS::ApplicationAutoScaling::ScalingPolicy": frozenset[str](),
     "AWS::CloudWatch::Alarm": frozenset({"Arn"}),
+    # moto's own wants the image to be in a registry of its own.
+    "AWS::IAM::OIDCProvider": frozenset({"Arn"}),
+    "AWS::Lambda::EventInvokeConfig": frozenset[str](),
+    "AWS::Lambda::Function": frozenset({"Arn"}),
     # In `Fn::Sub`, moto asks for `Endpoint` where the template says `Endpoint.Address`.
-    "AWS::RDS::DBCluster": frozenset({"Endpoint.Address", "Endpoint"}),
+    "AWS::RDS::DBCluster": frozenset(
+        {"Endpoint.Address", "Endpoint", "ReadEndpoint.Address", "ReadEndpoint"}
+    ),
     # moto's own knows no engine of Aurora's.
     "AWS::RDS::DBInstance": frozenset[str](),
     "AWS::RDS::DBClusterParameterGroup": frozenset[str](),
+    "AWS::RDS::EventSubscription": frozenset[str](),
     "AWS::S3::BucketPolicy": frozenset[str](),
+    "AWS::SES::ConfigurationSetEventDestination": frozenset[str](),
+    "AWS::SES::ConfigurationSet": frozenset[str](),
     "AWS::SES::EmailIdentity": frozenset[str](),
     "AWS::SNS::Subscription": frozenset[str](),
     "AWS::SNS::TopicPolicy": frozenset[str](),
+    "AWS::SQS::QueuePolicy": frozenset[str](),
     "AWS::Scheduler::Schedule": frozenset({"Arn"}),
+    "AWS::WAFv2::WebACL": frozenset({"Arn"}),
+    "AWS::WAFv2::WebACLAssociation": frozenset[str](),
 }
 
 
@@ -176,6 +190,17 @@ moto.elbv2.models.FakeTargetGroup.get_cfn_attribute = _full_name  # type: ignore
 
 def _no_resources(*_: object) -> dict[str, Any]:
     return {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
+
+
+def _protect(self: Any) -> ActionResult:  # noqa: ANN401
+    stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+    stack.enable_termination_protection = self._get_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})
+
+
+# moto keeps the protection that a stack is made with, and cannot change it.
+_cloudformation: Any = moto.cloudformation.responses.CloudFormationResponse
+_cloudformation.update_termination_protection = _protect
 
 
 # It adds up the memory of containers, which on Fargate the task says for all of them.

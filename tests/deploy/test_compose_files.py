@@ -1,6 +1,6 @@
 """docker-compose.yml and its monitoring say what fits together; no engine is needed to see it.
 
-`docker compose config` itself is asked in tests/compose and by the workflow `checks`.
+`make lint` holds docker-compose.yml against its specification, `make test-compose` starts it.
 """
 
 import json
@@ -14,18 +14,25 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-import api.metrics
+import api.web.metrics
 import dashboard.database
+import deloton.canary.metrics
 import hr_alerter.metrics
 import ingestor.metrics
-from deloton.roles import SERVICE_ROLES
+from deloton.store.roles import SERVICE_ROLES
 
 REPOSITORY = Path(__file__).parents[2]
 MONITORING = REPOSITORY / "deploy" / "compose"
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "deloton/" in service["image"]]
-METRICS_OF = (api.metrics, dashboard.database, hr_alerter.metrics, ingestor.metrics)
+METRICS_OF = (
+    api.web.metrics,
+    dashboard.database,
+    deloton.canary.metrics,
+    hr_alerter.metrics,
+    ingestor.metrics,
+)
 
 
 def known_series() -> set[str]:
@@ -102,7 +109,7 @@ def test_each_service_logs_in_to_the_database_with_its_own_role() -> None:
     }
     own = {role.replace("_", "-"): [role] for role in SERVICE_ROLES if role != "star_refresher"}
     others = {"migrate": ["deloton"], "analytics": ["star_refresher"]}
-    assert roles == own | others | {"bike-simulator": [], "bucket": []}
+    assert roles == own | others | {"bike-simulator": [], "bucket": [], "canary": []}
     given = {f"{role.upper()}_DATABASE_PASSWORD" for role in SERVICE_ROLES}
     assert given < SERVICES["migrate"]["environment"].keys()
 

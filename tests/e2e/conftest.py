@@ -17,8 +17,8 @@ from tests.e2e.stored_rows import Digested, read_digested
 
 @pytest.fixture(scope="session")
 def feed() -> Feed:
-    """50 bikes over 2 simulated hours, with every kind of fault."""
-    return damaged_feed(bikes=50, hours=2)
+    """50 bikes over a simulated hour, with every kind of fault."""
+    return damaged_feed(bikes=50, hours=1)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class StartedDemo:
         self._output_file = folder / "output.txt"
         with self._output_file.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "demo", *fleet],
+                [sys.executable, "-m", "demo", "--stop-with-parent", *fleet],
                 cwd=REPOSITORY,
                 env={**os.environ, **ports, "DEMO_DIRECTORY": str(folder)},
                 stdin=subprocess.DEVNULL,
@@ -66,7 +66,7 @@ class StartedDemo:
         found = FIGURES.findall(self.output)
         return [Seen(*(int(number.replace(",", "")) for number in line)) for line in found]
 
-    def wait_for(self, done: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, done: Callable[[], bool], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not done():
             assert self.process.poll() is None, self.output
@@ -79,10 +79,11 @@ class StartedDemo:
         return process
 
     def end(self, number: signal.Signals) -> int:
+        """Send it a signal and return its exit code; the test's time limit bounds the wait."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=45)
+        return self.process.wait()
 
-    def leftovers(self, within_s: float = 10) -> list[object]:
+    def leftovers(self, within_s: float = 30) -> list[object]:
         """What still runs, listens or lies about after some seconds; empty as soon as nothing."""
         deadline = time.monotonic() + within_s
         while True:

@@ -1,4 +1,7 @@
-"""Every row the ingestor stores is the one that a straightforward computation arrives at."""
+"""Every row the ingestor stores is the one that a straightforward computation arrives at.
+
+At the end there is half a minute without a line, and the last ride of each bike is over.
+"""
 
 import json
 from collections import Counter
@@ -7,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.e2e.ingestor_site import PARTITIONS, Feed
+from tests.e2e.ingestor_site import PARTITIONS, Feed, fetch, wait_until
 from tests.e2e.stored_rows import (
     Digested,
     dead_letters_due,
@@ -15,11 +18,13 @@ from tests.e2e.stored_rows import (
     differences,
     heart_rates_read,
     heart_rates_sent,
+    read_rows,
     read_topic,
     refusals_due,
 )
 
-pytestmark = pytest.mark.timeout(120)
+# On a real Kafka `test_restarts` and `test_crashes` compare the same rows and topics.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.embedded]
 
 
 def test_the_feed_has_every_kind_of_fault(feed: Feed) -> None:
@@ -103,3 +108,13 @@ def test_ride_events_tell_the_start_and_the_end_of_each_ride(
         if ride["ended_at"] is not None
     }
     assert differences(ends, ended_at) == []
+
+
+async def test_rides_end_after_30_s_without_a_line(feed: Feed, digested: Digested) -> None:
+    async def nobody_rides() -> bool:
+        return not await fetch(digested.site, "SELECT FROM rides WHERE ended_at IS NULL")
+
+    await wait_until(nobody_rides)
+    rows = await read_rows(digested.site.database_url)
+    assert differences(feed.after_silence.rides, rows.rides) == []
+    assert differences(feed.after_silence.readings, rows.readings) == []

@@ -37,6 +37,8 @@ LONGEST_START_S = 3.0
 LONGEST_WORK_S = 0.8
 LINES_A_SECOND = 2_000
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.timeout(300)
 async def test_twenty_restarts_under_load_lose_nothing_and_double_nothing(

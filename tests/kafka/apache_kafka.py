@@ -333,4 +333,4 @@ def java_program() -> str:
 def require_jars() -> None:
     """Raise `ProgramMissing` where the jars have not been fetched."""
     if not JARS.is_dir():
-        raise ProgramMissing("Apache Kafka's jars are missing: `make test-kafka` fetches them.")
+        raise ProgramMissing("Apache Kafka's jars are missing: `make test-system` fetches them.")

@@ -1,20 +1,23 @@
 """Which heart rates must become alerts, by the plainest computation there is.
 
-Written from the published formulas and the rule in words: three readings in a row beyond a limit,
-none of them ten seconds after the one before. Seconds without a reading count for nothing.
+Written from the published formulas and the rules in words (docs/alerts.md): ten seconds at the
+limit high or critical, fifteen below the limit low, none of them ten seconds after the one before.
+Seconds without a reading, and those in which the sensor is not believed, count for nothing.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tests.oracle.straightforward import Expected, Reading, RideKey, Row
 
-ENOUGH = 3
-GAP = timedelta(seconds=10)
+ENOUGH = {"critical": 10, "high": 10, "low": 15}
+GAP_S = 10
 COOL_DOWN = timedelta(minutes=15)
 AGE_OF_THE_UNKNOWN = 40
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+STANDARD_ERROR = 10.8
 # Most severe first; who was told of a level need not be told of those behind it.
 LEVELS = ("critical", "high", "low")
 COVERED_BY = {"critical": {"critical"}, "high": {"high", "critical"}, "low": {"low"}}
@@ -29,8 +32,22 @@ class DueAlert(NamedTuple):
     measured_at: datetime
 
 
+class Beat(NamedTuple):
+    """A reading that is believed, with what the rules ask of it."""
+
+    at: datetime
+    bpm: int
+    # How far above the steady rate from which the heart jumped less than a minute ago; 0: no jump.
+    risen: int
+    jumped: bool
+    low_counts: bool
+
+
 def due_alerts(expected: Expected, zone: ZoneInfo) -> list[DueAlert]:
-    """The alerts of all rides, each ride and level once, as if no other ride had made one."""
+    """The alerts of all rides, each ride and level once, as if no other ride had made one.
+
+    For rides of one day: what hearts proved on days before is not known here.
+    """
     return [
         DueAlert(key, ride["rider_id"], level, measured_at)
         for key, ride in expected.rides.items()
@@ -59,39 +76,126 @@ def alerts_of_ride(
     readings: Iterable[Reading], bounds: Mapping[str, float]
 ) -> list[tuple[str, datetime]]:
     """Level and time of each alert of a ride; of several at once the most severe alone."""
-    in_a_row = dict.fromkeys(LEVELS, 0)
+    counted = dict.fromkeys(LEVELS, 0)
     told: set[str] = set()
     alerts = []
     before: datetime | None = None
-    for reading in readings:
-        if reading.heart_rate_bpm is None:
-            continue
-        if before and reading.at - before >= GAP:
-            in_a_row = dict.fromkeys(LEVELS, 0)
-        before = reading.at
+    for beat in believed(readings):
+        if before and (beat.at - before).total_seconds() >= GAP_S:
+            counted = dict.fromkeys(LEVELS, 0)
+        before = beat.at
+        beyond = {}
+        for level in LEVELS:
+            limit = limit_for(beat, level, bounds, goes_on=counted[level] > 0)
+            beyond[level] = is_beyond(beat, level, limit)
+            if beyond[level]:
+                counted[level] += 1
+            elif not is_nearly_beyond(beat, level, limit):
+                counted[level] = 0
         reached = []
         for level in LEVELS:
-            beyond = is_beyond(reading.heart_rate_bpm, level, bounds)
-            in_a_row[level] = in_a_row[level] + 1 if beyond else 0
-            if in_a_row[level] >= ENOUGH and level not in told:
-                reached.append(level)
+            if counted[level] >= ENOUGH[level]:
+                reached += [level] if level not in told else []
+            elif beyond[level]:
+                break  # the lesser levels wait
         if reached:
-            alerts.append((reached[0], reading.at))
+            alerts.append((reached[0], beat.at))
         told.update(reached)
     return alerts
 
 
-def is_beyond(heart_rate_bpm: int, level: str, bounds: Mapping[str, float]) -> bool:
-    """Below the low limit; at the others or above."""
-    limit = bounds[level]
-    return heart_rate_bpm < limit if level == "low" else heart_rate_bpm >= limit
+def limit_for(beat: Beat, level: str, bounds: Mapping[str, float], *, goes_on: bool) -> float:
+    """A heart that jumped by 30 bpm is told of sooner: for a minute, or while it stays there."""
+    if level == "low" or beat.risen < 30 or not (beat.jumped or goes_on):
+        return bounds[level]
+    return min(bounds[level], bounds["high" if level == "critical" else "jumped"])
+
+
+def is_beyond(beat: Beat, level: str, limit: float) -> bool:
+    """Below the low limit; at the others or above. Low counts under load and a steady grip."""
+    if level == "low":
+        return beat.bpm < limit and beat.low_counts
+    return beat.bpm >= limit
+
+
+def is_nearly_beyond(beat: Beat, level: str, limit: float) -> bool:
+    """Back within the limit by three beats or fewer."""
+    if level == "low":
+        return limit <= beat.bpm < limit + 3
+    return limit - 3 <= beat.bpm < limit
+
+
+def believed(readings: Iterable[Reading]) -> Iterator[Beat]:  # noqa: C901 (as plain as it is long)
+    """The readings that a sensor in a handlebar can be believed."""
+    last: Reading | None = None
+    steady_bpm = 0  # the last rate that was believed for ten seconds
+    since = jumped_at = settled = LONG_AGO
+    doubted = jumped = twice = False
+    moves = locked = 0
+    for reading in readings:
+        bpm, at = reading.heart_rate_bpm, reading.at
+        if bpm is None or not 25 <= bpm <= 240:
+            continue
+        away_s = (at - last.at).total_seconds() if last else float("inf")
+        last_bpm = (last.heart_rate_bpm or 0) if last else 0
+        returned = away_s > 2.5
+        leapt = not returned and abs(bpm - last_bpm) > 12 * max(1, away_s)
+        if returned or leapt:
+            certain = leapt and not doubted
+            if not doubted:
+                if last and last.at - since >= timedelta(seconds=10):
+                    steady_bpm = last_bpm if locked < 8 else steady_bpm
+                doubted, jumped = True, leapt
+                was_twice = False
+            else:
+                was_twice = twice and bpm >= last_bpm - 10
+            twice = was_twice or any(
+                is_twice(bpm, other, exactly=certain) for other in (steady_bpm, last_bpm)
+            )
+            jumped_at, moves = at, 0
+            wait = 25 if not steady_bpm else 15 if bpm < steady_bpm - 10 else 5
+            if away_s > 30:
+                steady_bpm, wait = 0, 25
+            settled = at + timedelta(seconds=wait)
+        elif bpm != last_bpm:
+            moves += 1
+        rpm = reading.cadence_rpm
+        locked = locked + 1 if rpm is not None and abs(bpm - rpm) <= 2 else 0
+        last = reading
+        if doubted and jumped and abs(bpm - steady_bpm) <= 10:
+            doubted = jumped = False
+            since = at - timedelta(seconds=10)
+        elif doubted and at >= settled and moves >= 2:
+            is_fault = locked >= 8 or twice
+            doubted = is_fault and at - jumped_at < timedelta(seconds=38)
+            since = at
+        if doubted or locked >= 8:
+            continue
+        yield Beat(
+            at,
+            bpm,
+            bpm - steady_bpm if jumped and steady_bpm else 0,
+            at - jumped_at <= timedelta(seconds=60),
+            (rpm is None or rpm >= 20) and at - since >= timedelta(seconds=10),
+        )
+
+
+def is_twice(bpm: int, other: int, *, exactly: bool) -> bool:
+    """Whether one of two rates is twice the other, or about twice."""
+    least, most = (1.94, 2.08) if exactly else (1.85, 2.15)
+    slow, fast = min(bpm, other), max(bpm, other)
+    return least * slow <= fast <= most * slow
 
 
 def limits(age: int | None) -> dict[str, float]:
-    """Nes 2013 up to 40 years, Tanaka 2001 above: all of it, nine tenths of it; and 50 bpm."""
+    """Nes 2013 from 18 to 40 years, else Tanaka 2001; high and critical lie above; low is 50 bpm.
+
+    `jumped` is the limit high of a heart that has just jumped.
+    """
     years = AGE_OF_THE_UNKNOWN if age is None else age
-    maximum = 211 - 0.64 * years if years <= 40 else 208 - 0.7 * years
-    return {"critical": round(maximum, 1), "high": round(0.9 * maximum, 1), "low": 50}
+    maximum = 211 - 0.64 * years if 18 <= years <= 40 else 208 - 0.7 * years
+    high, critical = (round(maximum + errors * STANDARD_ERROR) for errors in (0.5, 2.75))
+    return {"critical": critical, "high": high, "low": 50, "jumped": round(0.8 * maximum)}
 
 
 def age(expected: Expected, key: RideKey, ride: Row, zone: ZoneInfo) -> int | None:

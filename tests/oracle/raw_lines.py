@@ -35,6 +35,8 @@ class Line(NamedTuple):
     heart_rate_bpm: int | None = None
     cadence_rpm: int | None = None
     power_watts: float | None = None
+    # Told something that no person and no bike can do.
+    impossible: bool = False
 
 
 def read_line(offset: int, value: bytes | None) -> Line | None:
@@ -58,20 +60,29 @@ def stamped_line(offset: int, stamp: str, firmware: str, words: str) -> Line | N
         user_data = json.loads(words.removeprefix(SYSTEM))
         return Line(offset, "system", at, firmware, user_data=user_data)
     if ride := RIDE.fullmatch(words):
+        resistance = possible(int(ride[2]), 0, 250)
         return Line(
-            offset, "ride", at, firmware, duration_s=float(ride[1]), resistance=int(ride[2])
+            *(offset, "ride", at, firmware),
+            duration_s=float(ride[1]),
+            resistance=resistance,
+            impossible=resistance is None,
         )
     if telemetry := TELEMETRY.fullmatch(words):
-        return Line(
-            offset,
-            "telemetry",
-            at,
-            firmware,
-            heart_rate_bpm=int(telemetry[1]) or None,
-            cadence_rpm=int(telemetry[2]),
-            power_watts=float(telemetry[3]),
-        )
+        told = {
+            "heart_rate_bpm": possible(int(telemetry[1]), 25, 240),
+            "cadence_rpm": possible(int(telemetry[2]), 0, 300),
+            "power_watts": possible(float(telemetry[3]), 0, 3000),
+        }
+        if int(telemetry[1]) == 0:
+            told["heart_rate_bpm"] = None
+        impossible = list(told.values()).count(None) > (int(telemetry[1]) == 0)
+        return Line(offset, "telemetry", at, firmware, impossible=impossible, **told)
     return None
+
+
+def possible(value: Any, lowest: float, highest: float) -> Any:  # noqa: ANN401 - any number
+    """The value, or None of one that cannot be."""
+    return value if lowest <= value <= highest else None
 
 
 def rider_row(user_data: dict[str, Any], seen_at: datetime) -> dict[str, Any] | None:

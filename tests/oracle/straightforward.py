@@ -16,6 +16,7 @@ from tests.oracle.raw_lines import Line, read_line, rider_row, words_or_none
 PAIR_WITHIN = timedelta(seconds=1)
 SAME_BEGINNING = timedelta(seconds=2)
 COUNTS_ON_S = 5
+HALF_A_SECOND = timedelta(seconds=0.5)
 SILENCE = timedelta(seconds=30)
 
 Row = dict[str, Any]
@@ -53,14 +54,61 @@ class Ride:
     rider: Row | None
     firmware: str | None
     readings: list[Reading] = field(default_factory=list)
-    # The beginning and the seconds that the last Ride line implied.
+    # The beginning and the seconds that the last Ride line implied, and when that reading was.
     beginning: datetime = field(init=False)
     counted_s: float = 0.0
+    counted_at: datetime = field(init=False)
+    # By how much our time is ahead of the bike's clock, and when the ride began by each clock.
+    ahead: timedelta = timedelta(0)
+    beginnings: list[datetime] = field(init=False)
+    # Lines that told what cannot be.
+    impossible_lines: int = 0
     # The next one was announced and nothing of it came.
     announced_over: bool = False
 
     def __post_init__(self) -> None:
-        self.beginning = self.started_at
+        self.beginning = self.counted_at = self.started_at
+        self.beginnings = [self.started_at]
+
+    def set_clock(self, stamp: datetime, at: datetime) -> None:
+        """The bike's clock was set: this stamp is at this time of ours, if that goes on at all."""
+        at = max(at, self.last_at + timedelta(microseconds=1))
+        self.ahead = at - stamp
+        self.beginnings.append(self.started_at - self.ahead)
+
+    def add_late(self, line: Line, other_half: Line | None, ahead: timedelta) -> None:
+        """What came when the ride had gone on: halves that are known already tell nothing."""
+        for half in (line, other_half):
+            if half is not None:
+                self.add_late_half(half, ahead, line.duration_s)
+        self.readings.sort()
+
+    def add_late_half(self, half: Line, ahead: timedelta, count_s: float | None) -> None:
+        """Complete a reading that lacks this half, or add one."""
+        at = stamp_of(half) + ahead
+        if half.duration_s is not None:
+            if any(reading.elapsed_s == half.duration_s for reading in self.readings):
+                return
+            lacking = [
+                reading
+                for reading in sorted(self.readings)
+                if reading.elapsed_s is None and timedelta(0) <= reading.at - at < PAIR_WITHIN
+            ][:1]
+            new = reading_of(half, None, ahead)
+            if lacking:
+                new = lacking[0]._replace(elapsed_s=half.duration_s, resistance=half.resistance)
+        else:
+            if any(reading.at == at or is_whole(reading, count_s) for reading in self.readings):
+                return
+            lacking = [
+                reading
+                for reading in sorted(self.readings)
+                if reading.power_watts is None and timedelta(0) <= at - reading.at < PAIR_WITHIN
+            ][-1:]
+            new = reading_of(None, half, ahead)
+            if lacking:
+                new = new._replace(elapsed_s=lacking[0].elapsed_s, resistance=lacking[0].resistance)
+        self.readings = [reading for reading in self.readings if reading not in lacking] + [new]
 
     @property
     def key(self) -> RideKey:
@@ -68,17 +116,45 @@ class Ride:
         return self.bike_serial, self.started_at
 
     @property
+    def longest_s(self) -> float:
+        """How far it counted."""
+        return max((r.elapsed_s for r in self.readings if r.elapsed_s is not None), default=0.0)
+
+    @property
     def last_at(self) -> datetime:
         """When it was last heard of."""
         return max((reading.at for reading in self.readings), default=self.started_at)
 
-    def add(self, line: Line, other_half: Line | None) -> None:
-        """One more reading: of a pair, of a Ride line alone or of a Telemetry line alone."""
+    def add(self, line: Line, other_half: Line | None, early: Line | None = None) -> None:
+        """One more reading: of a pair, of a Ride line alone or of a Telemetry line alone.
+
+        `early` is a Telemetry line that came right before, when nobody knew yet of which ride.
+        """
+        self.impossible_lines += line.impossible + bool(other_half and other_half.impossible)
         if line.duration_s is None:
-            self.readings.append(reading_of(None, line))
-        else:
-            self.readings.append(reading_of(line, other_half))
-            self.beginning, self.counted_s = beginning_of(line), line.duration_s
+            self.readings.append(reading_of(None, line, self.ahead))
+            return
+        last_stamp = self.last_at - self.ahead
+        if not self.has_beginning_of(line) or (stamp_of(line) <= last_stamp and self.readings):
+            more = timedelta(seconds=line.duration_s - self.counted_s)
+            told_after = HALF_A_SECOND if self.counted_s else timedelta(0)
+            self.set_clock(stamp_of(line), self.counted_at + more - told_after)
+        if early is not None:
+            self.add(early, None)
+        ride_at = stamp_of(line) + self.ahead
+        if other_half and not is_soon_after(other_half, line):
+            self.set_clock(stamp_of(other_half), ride_at + HALF_A_SECOND)
+        self.readings.append(
+            reading_of(line, other_half, self.ahead)
+            if other_half
+            else reading_of(line, None, ride_at - stamp_of(line))
+        )
+        self.counted_s, self.counted_at = line.duration_s, self.readings[-1].at
+        self.beginning = ride_at - self.ahead - timedelta(seconds=line.duration_s)
+
+    def has_beginning_of(self, line: Line) -> bool:
+        """Whether a Ride line implies the beginning that the last one implied."""
+        return abs(beginning_of(line) - self.beginning) <= SAME_BEGINNING
 
 
 @dataclass
@@ -116,22 +192,26 @@ def expected_rows(streams: Streams, *, waited: bool) -> Expected:
         refused = {offset for offset, line in lines if line is None}
         own = rides_of(partition, key, [line for _, line in lines if line], refused, waited)
         expected.refused |= {(partition, offset) for offset in refused}
-        for ride, following in zip(own, [*own[1:], None], strict=True):
+        # A stream that only announced rides has none.
+        for ride, following in zip(own, [*own[1:], None], strict=False):
             expected.rides[ride.key] = ride_row(ride, following, waited)
         rides += own
     add_what_rides_tell(expected, rides)
     return expected
 
 
-def rides_of(
+def rides_of(  # noqa: C901, PLR0912 - one case after another
     partition: int, key: bytes | None, lines: list[Line], refused: set[int], waited: bool
 ) -> list[Ride]:
     """The rides of one stream; lines that belong to no ride join the refused ones."""
     rides: list[Ride] = []
     announced = False
     bike = f"unknown:{key.decode()}" if key else f"unknown:partition {partition}"
-    for line, other_half in in_pairs(lines, waited):
+    units = list(in_pairs(lines, waited))
+    early: Line | None = None
+    for (line, other_half), following in zip(units, [*units[1:], None], strict=True):
         ride = rides[-1] if rides else None
+        refused |= {half.offset for half in (line, other_half) if half and half.impossible}
         if line.kind == "announcement":
             announced = True
             continue
@@ -140,34 +220,81 @@ def rides_of(
             bike = words_or_none(data.get("bike_serial")) or bike
             if ride is None or ride.key != (bike, at):
                 rides.append(Ride(partition, bike, at, rider_row(data, at), line.firmware))
-        elif belongs(line, ride, announced) == "nowhere yet":
+        elif belongs(line, rides, announced) == "nowhere yet":
+            past, ahead = past_ride_of(line, rides)
+            if past is not None:
+                past.add_late(line, other_half, ahead)
+                continue
             if line.kind == "telemetry":
-                refused.add(line.offset)
+                if following is not None and is_just_before(line, following[0]):
+                    early = line
+                elif following is not None or waited:
+                    refused.add(line.offset)
                 continue
             rides.append(Ride(partition, bike, beginning_of(line), rider=None, firmware=None))
-            rides[-1].add(line, other_half)
-        elif ride and belongs(line, ride, announced) == "to this ride":
-            ride.add(line, other_half)
-        announced = False
+            ride = rides[-1]
+            ride.add(line, other_half, early)
+        elif ride and belongs(line, rides, announced) == "to this ride":
+            ride.add(line, other_half, early)
+        elif ride and belongs(line, rides, announced) == "repeat":
+            past, ahead = past_ride_of(line, rides)
+            if past is not None:
+                past.add_late(line, other_half, ahead)
+            elif line.kind == "telemetry":
+                refused.add(line.offset)
+            continue
+        announced, early = False, None
     if rides:
         rides[-1].announced_over = announced
     return rides
 
 
-def belongs(line: Line, ride: Ride | None, announced: bool) -> str:
+def belongs(line: Line, rides: list[Ride], announced: bool) -> str:
     """What a Ride line (with or without its other half) or a lone Telemetry line is part of."""
-    if ride is None:
+    if not rides:
         return "nowhere yet"
+    ride = rides[-1]
     if line.duration_s is None:
-        if stamp_of(line) <= ride.last_at:
+        since_last = stamp_of(line) + ride.ahead - ride.last_at
+        if since_last <= timedelta(0):
             return "repeat"
-        silent = stamp_of(line) - ride.last_at > SILENCE
-        return "nowhere yet" if announced or silent else "to this ride"
+        return "nowhere yet" if announced or since_last > SILENCE else "to this ride"
     more_s = line.duration_s - ride.counted_s
-    same_beginning = abs(beginning_of(line) - ride.beginning) <= SAME_BEGINNING
-    if same_beginning:
+    if ride.has_beginning_of(line):
         return "to this ride" if more_s > 0 else "repeat"
+    past, _ = past_ride_of(line, rides)
+    if past is not None and line.duration_s <= past.longest_s:
+        return "repeat"
     return "to this ride" if 0 < more_s <= COUNTS_ON_S and not announced else "nowhere yet"
+
+
+def past_ride_of(line: Line, rides: list[Ride]) -> tuple[Ride | None, timedelta]:
+    """The ride that a line tells of when it is over, and what our time had ahead there.
+
+    The newest ride that told this second, or else that could.
+    """
+    could: list[tuple[Ride | None, timedelta]] = []
+    for ride in reversed(rides):
+        for beginning in reversed(ride.beginnings):
+            ahead = ride.started_at - beginning
+            at = stamp_of(line) + ahead
+            if line.duration_s is None:
+                if ride.started_at <= at <= ride.last_at + PAIR_WITHIN:
+                    return ride, ahead
+                continue
+            drift = timedelta(seconds=line.duration_s * 0.005)
+            if abs(beginning_of(line) - beginning) <= SAME_BEGINNING + drift:
+                if line.duration_s <= ride.longest_s:
+                    return ride, ahead
+                could.append((ride, ahead))
+    return could[0] if could else (None, timedelta(0))
+
+
+def is_just_before(telemetry: Line, other: Line) -> bool:
+    """Whether a Ride line tells of the ride that a Telemetry line is of."""
+    return other.kind == "ride" and (
+        timedelta(0) <= stamp_of(other) - stamp_of(telemetry) <= PAIR_WITHIN
+    )
 
 
 def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | None]]:
@@ -182,6 +309,7 @@ def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | Non
         if not (before and line.kind == "ride" and line[1:] == before[1:])
     ]
     place = 0
+    told: list[Line] = []
     while place < len(lines):
         line, others = lines[place], lines[place + 1 :]
         place += 1
@@ -192,23 +320,54 @@ def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | Non
         after = next(iter(others[len(announcements) :]), None)
         if after is None and not waited:
             return
-        if after and after.kind == "telemetry" and is_soon_after(after, line):
+        beyond = next(iter(others[len(announcements) + 1 :]), None)
+        is_undecided = after and after.kind == "telemetry" and not is_soon_after(after, line)
+        if is_undecided and beyond is None and not waited:
+            return
+        if after and (is_soon_after(after, line) or is_after_set_clock(line, after, beyond, told)):
             yield from ((each, None) for each in announcements)
             yield line, after
             place += len(announcements) + 1
         else:
             yield line, None
+        told.append(line)
+
+
+def is_after_set_clock(line: Line, after: Line, beyond: Line | None, told: list[Line]) -> bool:
+    """Whether the clock was set between the halves: the next second follows on both."""
+    if after.kind != "telemetry" or beyond is None or beyond.kind != "ride":
+        return False
+    follows = timedelta(0) < stamp_of(beyond) - stamp_of(after) < PAIR_WITHIN
+    counts_on = (beyond.duration_s or 0) - (line.duration_s or 0) == 1
+    return follows and counts_on and not any(is_same_second(beyond, each) for each in told)
+
+
+def is_same_second(line: Line, other: Line) -> bool:
+    """Whether two Ride lines tell of the same second."""
+    beside = abs(stamp_of(line) - stamp_of(other))
+    return line.duration_s == other.duration_s and beside <= SAME_BEGINNING
 
 
 def is_soon_after(telemetry: Line, ride: Line) -> bool:
     """Whether a Telemetry line can be the other half of a Ride line."""
-    return timedelta(0) <= stamp_of(telemetry) - stamp_of(ride) < PAIR_WITHIN
+    return (
+        telemetry.kind == "telemetry"
+        and timedelta(0) <= stamp_of(telemetry) - stamp_of(ride) < PAIR_WITHIN
+    )
 
 
-def reading_of(ride: Line | None, telemetry: Line | None) -> Reading:
-    """One reading of two halves or of one; at the Telemetry line's stamp if there is one."""
+def is_whole(reading: Reading, count_s: float | None) -> bool:
+    """Whether this is the second of that count, with both its halves."""
+    return count_s is not None and reading.elapsed_s == count_s and reading.power_watts is not None
+
+
+def reading_of(ride: Line | None, telemetry: Line | None, ahead: timedelta) -> Reading:
+    """One reading of two halves or of one; at the Telemetry line's stamp if there is one.
+
+    `ahead`: by how much our time is ahead of that.
+    """
     return Reading(
-        at=stamp_of(telemetry or ride),
+        at=stamp_of(telemetry or ride) + ahead,
         elapsed_s=ride.duration_s if ride else None,
         heart_rate_bpm=telemetry.heart_rate_bpm if telemetry else None,
         cadence_rpm=telemetry.cadence_rpm if telemetry else None,
@@ -219,7 +378,10 @@ def reading_of(ride: Line | None, telemetry: Line | None) -> Reading:
 
 def ride_row(ride: Ride, following: Ride | None, waited: bool) -> Row:
     """The row of `rides`; totals only of a ride that is over."""
-    row = {"rider_id": ride.rider and ride.rider["rider_id"], "ended_at": None, "end_reason": None}
+    row: Row = {"rider_id": ride.rider and ride.rider["rider_id"]}
+    row |= {"ended_at": None, "end_reason": None, "implausible_count": ride.impossible_lines}
+    # Lines that come in bulk tell of a clock only where it is set in mid-ride.
+    row["clock_beginnings"] = ride.beginnings if len(ride.beginnings) > 1 else None
     if following is None and not waited:
         return row | dict.fromkeys(totals_of([]))
     if following is None:
@@ -245,11 +407,15 @@ def totals_of(readings: list[Reading]) -> Row:
         "mean_cadence_rpm": mean(cadences),
         "max_cadence_rpm": max(cadences, default=None),
         "mean_power_watts": mean(powers),
-        "max_power_watts": max(powers, default=None),
+        "max_power_watts": max(
+            (r.power_watts for r in readings if r.power_watts is not None and not deviates(r, 300)),
+            default=None,
+        ),
         "total_power_watts": math.fsum(powers),
         "energy_kj": math.fsum(powers) / 1000,
         "mean_resistance": mean(resistances),
         "power_deviation_s": longest_deviation_s(readings),
+        "power_denied_s": sum(deviates(reading, 300) for reading in readings),
     }
 
 
@@ -263,7 +429,7 @@ def longest_deviation_s(readings: list[Reading]) -> int:
     return longest
 
 
-def deviates(reading: Reading) -> bool:
+def deviates(reading: Reading, by_more_than: float = 5) -> bool:
     """Of what was not measured, or lies beyond what bikes have shown, nothing is known."""
     resistance, cadence, power = reading.resistance, reading.cadence_rpm, reading.power_watts
     if resistance is None or cadence is None or power is None:
@@ -277,7 +443,7 @@ def deviates(reading: Reading) -> bool:
         + u**2 * (-34.516007 * v + 116.70946 * v**2 + 269.42293 * v**3 - 155.4625 * v**4)
         + u**3 * (22.886962 * v + 49.140188 * v**2 - 129.27113 * v**3 + 54.342042 * v**4)
     )  # fmt: skip
-    return abs(power - max(expected, 0)) > 5
+    return abs(power - max(expected, 0)) > by_more_than
 
 
 def mean(values: list[int] | list[float]) -> float | None:

@@ -50,6 +50,10 @@ def rows_of(*texts: str, waited: bool = True) -> Expected:
     return expected_rows(read_streams(messages), waited=waited)
 
 
+def test_a_stream_that_only_announces_a_ride_has_none() -> None:
+    assert rows_of(MARKER, line(0, "Getting user data from server..")).rides == {}
+
+
 def test_a_ride_of_two_seconds_is_two_readings_and_their_totals() -> None:
     rows = rows_of(
         system(0),
@@ -79,7 +83,12 @@ def test_a_lost_half_costs_only_its_own_fields() -> None:
 def test_a_ride_without_its_system_line_begins_where_its_seconds_say() -> None:
     rows = rows_of(MARKER, telemetry(4.0), ride(4.5, 5.0), telemetry(5.0))
     assert list(rows.rides) == [("unknown:SN0000", at(-0.5))]
-    assert rows.refused == {(0, 1)}
+    assert rows.refused == set()
+    [readings] = rows.readings.values()
+    assert [(reading.at, reading.elapsed_s) for reading in readings] == [
+        (at(4.0), None),
+        (at(5.0), 5.0),
+    ]
 
 
 @pytest.mark.parametrize(("gap_s", "reason"), [(30, "next_ride"), (30.000001, "silence")])
@@ -96,7 +105,8 @@ def test_repeated_lines_change_nothing() -> None:
 def test_a_ride_in_progress_has_no_totals_yet() -> None:
     rows = rows_of(system(0), ride(0.5, 1.0), telemetry(1.0), ride(1.5, 2.0), waited=False)
     assert len(rows.readings["SN0000", BEGAN_AT]) == 1
-    assert set(rows.rides["SN0000", BEGAN_AT].values()) == {7001, None}
+    assert set(rows.rides["SN0000", BEGAN_AT].values()) == {7001, None, 0}
+    assert rows.rides["SN0000", BEGAN_AT]["implausible_count"] == 0
 
 
 def test_the_longest_run_of_seconds_with_a_wrong_power_is_counted() -> None:

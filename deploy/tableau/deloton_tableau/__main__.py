@@ -1,4 +1,4 @@
-"""`python -m deloton_tableau`: write the files, publish them, or write an extract."""
+"""SHELL: `python -m deloton_tableau`: write the files, publish them, or write an extract."""
 
 import asyncio
 import sys
@@ -6,23 +6,25 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from tableauserverclient.server.endpoint.exceptions import TableauError
 
 from deloton.errors import DelotonError
-from deloton.settings import DatabaseSettings
+from deloton.running.commands import help_of
+from deloton.running.settings import DatabaseSettings
+from deloton.store.database import connect
+from deloton_tableau.catalogue import read_star
 from deloton_tableau.dictionary import with_dictionary
 from deloton_tableau.documents import Host, data_source, workbook
 from deloton_tableau.publishing import TableauSettings, publish
-from deloton_tableau.star import StarView, read_star
+from deloton_tableau.star import StarView
 
 FOLDER = Path(__file__).resolve().parents[1]
 DOCUMENT = FOLDER.parents[1] / "docs" / "tableau.md"
 
-cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
 
 
 @cli.command("files")
@@ -88,7 +90,9 @@ def _write(folder: Path, star: list[StarView], host: Host) -> None:
 
 
 async def _read_star(settings: DatabaseSettings) -> list[StarView]:
-    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    connection = await connect(
+        settings.database_url.get_secret_value(), application="tableau files"
+    )
     try:
         return await read_star(connection)
     finally:

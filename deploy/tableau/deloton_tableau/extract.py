@@ -17,7 +17,9 @@ from tableauhyperapi import (
     escape_string_literal,
 )
 
-from deloton_tableau.star import SCHEMA, StarView, read_star
+from deloton.store.database import connect
+from deloton_tableau.catalogue import read_star
+from deloton_tableau.star import SCHEMA, StarView
 
 # PostgreSQL's types in Hyper's words.
 TYPES = {
@@ -41,7 +43,7 @@ async def write_extract(
     All tables show the same moment. `on_bytes` is told the view and how many bytes of it came.
     The file is put in place when it is whole.
     """
-    connection = await asyncpg.connect(database_url, server_settings={"timezone": "UTC"})
+    connection = await connect(database_url, application="tableau extract", answer_within_s=None)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".extract-") as folder:
             async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -4,7 +4,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from deloton.age_bands import AGE_BANDS
+from deloton.rules import figures
+from deloton.rules.age_bands import AGE_BANDS
+from deloton.rules.figures import Adds
+from deloton.rules.heart_rate import ZONES
 from deloton_tableau.star import StarColumn, StarView
 
 # PostgreSQL's type: Tableau's, and the number ODBC gives it.
@@ -21,33 +24,44 @@ TYPES: Final = {
 }
 
 # How the end of a name reads in a caption; the first that fits.
-UNITS: Final = (
-    ("_watts_per_kg", " (W/kg)"),
-    ("_watts", " (W)"),
-    ("_bpm", " (bpm)"),
-    ("_rpm", " (rpm)"),
-    ("_kj", " (kJ)"),
-    ("_minutes", " (min)"),
-    ("_local_at", " (local)"),
-    ("_at", " (UTC)"),
-    ("_on", " on"),
-    ("_s", " (s)"),
-)
+UNITS: Final = {
+    "_watts_per_kg": " (W/kg)",
+    "_minutes": " (min)",
+    "_local_at": " (local)",
+    "_at": " (UTC)",
+    "_on": " on",
+    **{ending: f" ({unit})" for ending, unit in figures.UNITS.items()},
+}
 
-# The end of a measure's name: its format (Tableau's, of numbers) and default aggregation.
-MEASURES: Final = (
-    ("_share", "p0.0%", "Avg"),
-    ("_watts_per_kg", "n#,##0.00;-#,##0.00", "Avg"),
-    ("max_", "n#,##0;-#,##0", "Max"),
-    ("mean_", "n#,##0.0;-#,##0.0", "Avg"),
-    ("_minutes", "n#,##0.0;-#,##0.0", "Sum"),
-    ("_kj", "n#,##0.0;-#,##0.0", "Sum"),
-    ("_count", "n#,##0;-#,##0", "Sum"),
-    ("duration_s", "n#,##0;-#,##0", "Sum"),
-    ("power_deviation_s", "n#,##0;-#,##0", "Max"),
-    ("latency_s", "n#,##0.00;-#,##0.00", "Avg"),
-    ("limit_bpm", "n#,##0.0;-#,##0.0", "Avg"),
-    ("heart_rate_bpm", "n#,##0;-#,##0", "Avg"),
+# Formats of numbers, in Tableau's spelling, by their decimals.
+DECIMALS: Final = ("n#,##0;-#,##0", "n#,##0.0;-#,##0.0", "n#,##0.00;-#,##0.00")
+_AGGREGATIONS: Final = {Adds.SUM: "Sum", Adds.MAX: "Max", Adds.MEAN: "Avg"}
+
+# Numbers that are measured: the format and the default aggregation. First the figures of rides.
+MEASURES: Final = {
+    **{
+        figure.name: (
+            DECIMALS[1 if figure.adds is Adds.MEAN else figure.decimals],
+            _AGGREGATIONS[figure.adds],
+        )
+        for figure in figures.FIGURES
+    },
+    "contact_share": ("p0.0%", "Avg"),
+    "mean_power_watts_per_kg": (DECIMALS[2], "Avg"),
+    **{f"zone_{zone.number}_minutes": (DECIMALS[1], "Sum") for zone in ZONES},
+    "heart_rate_bpm": (DECIMALS[0], "Avg"),
+    "limit_bpm": (DECIMALS[1], "Avg"),
+    "latency_s": (DECIMALS[2], "Avg"),
+    "waiting_ride_count": (DECIMALS[0], "Sum"),
+}
+
+# Numbers that name something.
+NAMES: Final = frozenset(
+    {
+        *("ride_id", "rider_key", "alert_id", "minute", "started_hour", "started_weekday"),
+        *("months_since_joining", "birth_year", "iso_year", "year", "quarter", "month"),
+        *("iso_week", "weekday"),
+    }
 )
 
 # Dates that stand for a month, in Tableau's own spelling of formats.
@@ -108,10 +122,14 @@ def name_in_source(view: str, column: str) -> str:
 
 
 def field_of(view: StarView, column: StarColumn) -> Field:
-    """The field of a column."""
+    """The field of a column; raises `LookupError` for a number that nobody told the meaning of."""
     datatype, _ = TYPES[column.type]
-    measure = None if _is_key(column) else _measure_of(column.name)
     number = datatype in {"integer", "real"}
+    measure = MEASURES.get(column.name) if number else None
+    if number and not measure and column.name not in NAMES:
+        raise LookupError(
+            f"{view.name}.{column.name} is a number that is neither among MEASURES nor NAMES"
+        )
     dates = datatype in {"date", "datetime"}
     return Field(
         name=name_in_source(view.name, column.name),
@@ -128,28 +146,18 @@ def field_of(view: StarView, column: StarColumn) -> Field:
 
 def caption_of(view: str, column: str) -> str:
     """What analysts read: `Mean power (W)`; of facts other than rides with the table's name."""
-    for ending, unit in UNITS:
-        if column.endswith(ending):
-            words = column.removesuffix(ending).replace("_", " ").capitalize() + unit
-            break
-    else:
-        words = column.replace("_", " ").capitalize()
-    words = words.replace("per kg", "").strip()
+    figure = figures.FIGURE.get(column)
+    words = figure.titled if figure else _words_of(column)
     return words if view == "fact_rides" else f"{words} · {TABLES[view]}"
 
 
-def _is_key(column: StarColumn) -> bool:
-    return column.name.endswith(("_id", "_key"))
+def _words_of(column: str) -> str:
+    ending = next((ending for ending in UNITS if column.endswith(ending)), "")
+    words = column.removesuffix(ending).replace("_", " ").capitalize()
+    return words + UNITS.get(ending, "")
 
 
 def _format_of_dimension(name: str, *, number: bool) -> str | None:
     if name in MONTHS:
         return MONTH_FORMAT
     return NAME_FORMAT if number else None
-
-
-def _measure_of(name: str) -> tuple[str, str] | None:
-    for part, shown, aggregation in MEASURES:
-        if name.startswith(part) if part.endswith("_") else name.endswith(part):
-            return shown, aggregation
-    return None

@@ -8,7 +8,7 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from deloton.errors import DelotonError
-from deloton.settings import Settings
+from deloton.running.settings import Settings
 from deloton_tableau.documents import Host
 
 TAGS: Final = ("deloton", "rides")

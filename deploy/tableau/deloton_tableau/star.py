@@ -1,6 +1,5 @@
-"""EDGE: what schema `analytics` holds, read from the database's own catalogue."""
+"""CORE: what schema `analytics` holds: its views, and what is known of each column."""
 
-import asyncpg
 from msgspec import Struct
 
 SCHEMA = "analytics"
@@ -15,14 +14,6 @@ VIEWS = (
     "dim_dates",
     "refreshes",
 )
-
-_COLUMNS = """
-SELECT relname, attname, format_type(atttypid, atttypmod) AS type,
-       obj_description(c.oid) AS view_comment, col_description(c.oid, attnum) AS comment
-FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
-WHERE relnamespace = $1::text::regnamespace AND attnum > 0 AND NOT attisdropped
-ORDER BY relname, attnum
-"""
 
 
 class StarColumn(Struct, frozen=True):
@@ -39,21 +30,3 @@ class StarView(Struct, frozen=True):
     name: str
     comment: str
     columns: tuple[StarColumn, ...]
-
-
-async def read_star(connection: asyncpg.Connection) -> list[StarView]:
-    """The views of the star, in the order of `VIEWS`; raises `KeyError` where one is missing."""
-    rows = await connection.fetch(_COLUMNS, SCHEMA)
-    comments = {row["relname"]: row["view_comment"] for row in rows}
-    return [
-        StarView(
-            name,
-            comments[name],
-            tuple(
-                StarColumn(row["attname"], row["type"], row["comment"])
-                for row in rows
-                if row["relname"] == name
-            ),
-        )
-        for name in VIEWS
-    ]

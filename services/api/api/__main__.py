@@ -1,4 +1,4 @@
-"""Starts the API: `python -m api`."""
+"""SHELL: starts the API: `python -m api`."""
 
 import sys
 
@@ -6,8 +6,10 @@ import uvicorn
 
 from api.app import create_app
 from api.settings import ApiSettings
+from api.web.connections import BoundedConnection
 from deloton.errors import SettingsError
-from deloton.logs import configure_logging
+from deloton.running.logs import configure_logging
+from deloton.running.web_headers import KEEP_ALIVE_S
 
 # Streams end at once; whatever else is under way may take so long when we are told to stop.
 FINISH_WITHIN_S = 8
@@ -25,9 +27,10 @@ def main() -> None:
         host=settings.listen_address,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedConnection,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )

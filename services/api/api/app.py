@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -14,14 +16,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match
 from starlette_compress import CompressMiddleware, add_compress_type
 
-from api.access import Gate, RateLimiter
-from api.context import Context, today_in
-from api.database import Database, open_engine
-from api.documents import kinds_as_table, tidy
-from api.key_store import KeyStore
-from api.live import LiveFeed
-from api.metrics import LISTENERS, Measured
-from api.problems import (
+from api.access.gate import Admits, Gate, LinkLimiter, RateLimiter
+from api.access.key_store import KeyStore
+from api.contract.answers import View
+from api.contract.openapi import Takes, kinds_as_table, tidy
+from api.contract.parameters import LiveParameters
+from api.contract.problems import (
     INTERNAL,
     INVALID_PARAMETER,
     MEDIA_TYPE,
@@ -31,23 +31,34 @@ from api.problems import (
     ParameterError,
     Problem,
 )
-from api.response_headers import AnswerHeaders
-from api.routes import alerts, figures, live, operations, riders, rides
+from api.routes import alert_wishes, alerts, figures, live, operations, riders, rides
+from api.routes.context import Context, Lanes
 from api.settings import ApiSettings
-from deloton.ride_figures import rides_in_progress
-from deloton.web_headers import SecurityHeaders
+from api.store import queries
+from api.store.database import Database
+from api.web.access_log import Accounted
+from api.web.asked import Asked
+from api.web.heads import HeadLikeGet
+from api.web.live import LiveFeeds
+from api.web.metrics import LISTENERS, Measured
+from api.web.response_headers import AnswerHeaders
+from deloton.rules.calendar import day_of
+from deloton.running.alert_links import AlertLinks
+from deloton.running.web_headers import SecurityHeaders
 
 _ABOUT = """
 Riders, rides and readings of Deloton's connected bikes.
 
 **Keys.** Every address under `/v1` needs `Authorization: Bearer deloton_…`. A key has scopes:
-`read` opens every GET, `personal` adds names, addresses, emails and dates of birth, `erase` opens
-DELETE. Fields that `personal` opens are left out without it, never null.
+`read` opens every GET but the export; `personal` adds names, addresses, emails and dates of birth,
+and with `read` opens the export; `erase` opens DELETE. Fields that `personal` opens are left out
+without it, never null.
 
 **Words.** A *rider* takes a *ride* on a *bike*; a ride is a series of *readings*, one a second.
 Units end the names of fields; null is what was not measured or is not known. Times are ISO 8601
 in UTC; days and periods are those of the company's time zone, and a ride belongs to the day on
-which it started.
+which it started. `age_years` and the filters `min_age` and `max_age` mean a rider's age today; a
+ride's `expected_maximum_bpm` and zones are those of the age on the day of the ride.
 
 **Lists** come in pages: follow `next` (or the `Link` header) until it is null. With
 `Accept: text/csv` a list comes whole, as CSV. Answers carry an `ETag`: send it as
@@ -55,12 +66,16 @@ which it started.
 compressed if `Accept-Encoding` allows it (zstd, br, gzip).
 
 **Limits.** Each key may make so many requests a minute; `RateLimit-Limit`, `RateLimit-Remaining`
-and `RateLimit-Reset` (seconds) come with every answer, `Retry-After` with a 429.
+and `RateLimit-Reset` (seconds) come with every answer to a valid key, `Retry-After` with a 429.
+
+**Requests** have an id: send one as `X-Request-Id`, or take ours from the answer; it finds the
+request in our logs.
 
 **Problems** are RFC 9457 problem details, `application/problem+json`:
 
 """
-_RESOURCES = (rides, riders, figures, live, alerts, operations)
+# What is asked most is looked for first.
+_RESOURCES = (live, rides, riders, figures, alerts, operations, alert_wishes)
 _ALWAYS_GET = ("/", "/docs", "/openapi.json")
 _TAGS = [
     {"name": "rides", "description": "Rides and their readings."},
@@ -80,11 +95,14 @@ def create_app(settings: ApiSettings) -> FastAPI:
         version="1",
         description=_ABOUT + kinds_as_table(),
         openapi_tags=_TAGS,
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
         middleware=[
+            Middleware(Accounted, enabled=settings.log_level in {"DEBUG", "INFO"}),
             Middleware(Measured),
+            Middleware(HeadLikeGet),
             Middleware(CompressMiddleware),
             Middleware(AnswerHeaders),
             Middleware(SecurityHeaders),
@@ -103,22 +121,27 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 
 def _put_together(app: FastAPI, settings: ApiSettings) -> None:
-    engine = open_engine(
+    database = Database(
         settings.database_url.get_secret_value(),
         connections=settings.api_database_connections,
         statement_timeout_s=settings.statement_timeout_s,
     )
-    database = Database(engine)
+    zone = ZoneInfo(settings.time_zone)
 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    feed = LiveFeed(
-        lambda: database.rows(rides_in_progress()),
-        lambda: today_in(settings.time_zone, now()),
-    )
-    LISTENERS.set_function(lambda: feed.listeners)
-    app.state.context = Context(database, feed, settings.time_zone, now)
+    async def live_rides(asked: tuple[LiveParameters, bool]) -> list[str]:
+        parameters, personal = asked
+        view = View(personal, day_of(now(), zone))
+        return await database.told(queries.live_rides(parameters, view))
+
+    feeds = LiveFeeds(live_rides)
+    LISTENERS.set_function(lambda: feeds.listeners)
+    keys = settings.link_keys
+    links = AlertLinks(keys) if keys else None
+    app.state.context = Context(database, feeds, Lanes(), zone, now, links)
+    app.state.link_limiter = LinkLimiter()
     app.state.gate = Gate(KeyStore(database), RateLimiter())
 
 
@@ -134,10 +157,28 @@ def _document(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = tidy(plain())
+            app.openapi_schema = tidy(plain(), _taken())
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _taken() -> dict[tuple[str, str], Takes]:
+    """What each operation takes, by its path and method."""
+    return {
+        (route.path, method.lower()): _takes(route)
+        for module in _RESOURCES
+        for route in module.router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+
+
+def _takes(route: APIRoute) -> Takes:
+    calls = [each.call for each in route.dependant.dependencies]
+    models = [call.model for call in calls if isinstance(call, Asked)]
+    scopes = [scope.value for call in calls if isinstance(call, Admits) for scope in call.scopes]
+    return Takes(models[0] if models else None, tuple(scopes))
 
 
 async def _to_the_documents() -> Response:
@@ -198,7 +239,7 @@ def _methods_of(request: Request) -> list[str]:
             match, _ = route.matches(request.scope)
             if match is not Match.NONE:
                 found |= getattr(route, "methods", set())
-    return sorted(found)
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 async def _on_anything_else(_: Request, __: Exception) -> Response:

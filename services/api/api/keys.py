@@ -3,20 +3,27 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
 import typer
 
-from api import key_store
-from api.credentials import DEFAULT_REQUESTS_PER_MINUTE, Scope, new_credential
-from api.database import Database, open_engine
-from api.problems import Problem
+from api.access import key_store
+from api.access.credentials import (
+    DEFAULT_REQUESTS_PER_MINUTE,
+    Scope,
+    new_credential,
+    read_hashed,
+)
+from api.contract.problems import Problem
+from api.store.database import Database, Row
 from deloton.errors import SettingsError
-from deloton.settings import DatabaseSettings
+from deloton.running.commands import help_of
+from deloton.running.settings import DatabaseSettings
 
 T = TypeVar("T")
 
-cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
 
 
 @cli.command()
@@ -26,10 +33,22 @@ def create(
     requests_per_minute: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="In each API process.")
     ] = DEFAULT_REQUESTS_PER_MINUTE,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3_650, help="After so many it opens nothing.")
+    ] = None,
+    hashed: Annotated[
+        str | None, typer.Option(help="Of a key made elsewhere: its id, a colon, its hash.")
+    ] = None,
 ) -> None:
-    """Make a key and print it: it is shown this once and not kept."""
+    """Make a key and print it: it is shown this once and not kept.
+
+    With --hashed the key was made elsewhere, is stored, and not known here: nothing is printed.
+    """
     chosen = _read_scopes(scopes)
-    credential = new_credential()
+    made = new_credential()
+    credential = made if hashed is None else read_hashed(hashed)
+    if credential is None:
+        sys.exit("--hashed: give 12 and 64 hexadecimal digits, with a colon between.")
     _run(
         lambda database: key_store.create_key(
             database,
@@ -37,22 +56,25 @@ def create(
             name=name,
             scopes=chosen,
             requests_per_minute=requests_per_minute,
+            expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
         )
     )
-    print(credential.key)
+    if credential is made:
+        print(made.key)
 
 
 @cli.command("list")
 def list_all() -> None:
-    """Print every key's id, name, scopes, limit, age and state."""
+    """Print every key's id, scopes, limit, first day, state, last use and name."""
     for row in _run(key_store.list_keys):
-        state = f"revoked {row['revoked_at']:%Y-%m-%d}" if row["revoked_at"] else "valid"
+        used_at = row["last_used_at"]
         print(
             row["key_id"],
             ",".join(row["scopes"]),
             f"{row['requests_per_minute']}/min",
             f"{row['created_at']:%Y-%m-%d}",
-            state,
+            _state_of(row, datetime.now(UTC)),
+            f"used {used_at:%Y-%m-%d %H:%M}" if used_at else "not used",
             row["name"],
             sep="\t",
         )
@@ -64,6 +86,15 @@ def revoke(key_id: str) -> None:
     if not _run(lambda database: key_store.revoke_key(database, key_id)):
         sys.exit(f"There is no valid key with the id {key_id}.")
     print(f"{key_id} is revoked.")
+
+
+def _state_of(row: Row, now: datetime) -> str:
+    expires_at = row["expires_at"]
+    if row["revoked_at"]:
+        return f"revoked {row['revoked_at']:%Y-%m-%d}"
+    if expires_at is None:
+        return "valid"
+    return f"{'valid until' if expires_at > now else 'expired'} {expires_at:%Y-%m-%d}"
 
 
 def _read_scopes(text: str) -> set[Scope]:
@@ -82,7 +113,7 @@ def _run(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 async def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    database = Database(open_engine(url, connections=1, statement_timeout_s=10))
+    database = Database(url, connections=1, statement_timeout_s=10)
     try:
         return await work(database)
     finally:

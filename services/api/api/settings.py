@@ -1,13 +1,13 @@
-"""What the API reads from its environment."""
+"""EDGE: what the API reads from its environment."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from deloton.settings import DatabaseSettings, Port
+from deloton.running.settings import AlertLinkSettings, DatabaseSettings, Port
 
 
-class ApiSettings(DatabaseSettings):
+class ApiSettings(DatabaseSettings, AlertLinkSettings):
     """The API's settings; `.env.example` says what each means."""
 
     port: Port = 8000

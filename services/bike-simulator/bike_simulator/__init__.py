@@ -1,4 +1,4 @@
-"""A fleet of simulated bikes: the outside world for demo, tests and benchmarks.
+"""CORE: a fleet of simulated bikes: the outside world for demo, tests and benchmarks.
 
 It deliberately shares no code with the services that read its lines, so that a parser tested
 against it is tested against an independent spelling of the feed.

@@ -1,4 +1,4 @@
-"""Starts the simulator: `python -m bike_simulator --help`."""
+"""SHELL: starts the simulator: `python -m bike_simulator --help`."""
 
 import asyncio
 import os
@@ -55,6 +55,8 @@ def simulate_fleet(  # noqa: PLR0913, PLR0917 (one argument an option)
     round_the_clock: Annotated[int, typer.Option(help="As many bikes never rest.")] = 0,
     dangerous_riders: Annotated[int, typer.Option(help="Riders whose heart races.")] = 0,
     faint_riders: Annotated[int, typer.Option(help="Riders whose heart nearly stops.")] = 0,
+    dangerous_share: Annotated[float, typer.Option(help="Of all rides, those with either.")] = 0.0,
+    first_danger: Annotated[str, typer.Option(help="A heart races that long after now.")] = "",
     broken_power_sensors: Annotated[int, typer.Option(help="Bikes that measure too much.")] = 0,
     faults: Annotated[Preset, typer.Option(help="A preset of faults.")] = Preset.NONE,
     fault: Annotated[list[str] | None, typer.Option(help=f"KIND=RATE. {FAULTS_HELP}")] = None,
@@ -77,6 +79,8 @@ def simulate_fleet(  # noqa: PLR0913, PLR0917 (one argument an option)
             round_the_clock=round_the_clock,
             dangerous_riders=dangerous_riders,
             faint_riders=faint_riders,
+            dangerous_share=dangerous_share,
+            danger_at=now + parse_duration(first_danger) if first_danger else None,
             broken_power_sensors=broken_power_sensors,
             faults=with_single_faults(FAULT_PRESETS[faults], fault or []),
         )

@@ -33,6 +33,14 @@ MOST_FIRMWARES: Final = 65_535 // log_lines.HEADS_PER_FIRMWARE
 # Bikes that start back to back do not all start at once.
 START_SPREAD_US: Final = 60_000_000
 
+# Of the dangerous rides, so many have a racing heart.
+RACING_SHARE: Final = 0.8
+# A danger that is asked for comes so long after the moment and the ride's start, and has room to
+# rise and fall.
+DANGER_AFTER_S: Final = 20
+DANGER_AFTER_START_S: Final = 60
+DANGER_LASTS_S: Final = 110
+
 
 class Message(NamedTuple):
     """One Kafka message, and when its bike sends it (microseconds since the epoch, UTC).
@@ -60,7 +68,9 @@ class FleetPlan:
     for the first `round_the_clock` bikes, which ride back to back all the same.
     The last `broken_power_sensors` bikes measure too much power. `dangerous_riders` and
     `faint_riders` say how many rides under way, at any time, have a heart that races or nearly
-    stops. ValueError for a plan that makes no sense.
+    stops; `dangerous_share` how many of all rides have either, four of five a racing one. Of the
+    rides at `danger_at`, or the next to begin, one has a heart that races shortly after.
+    ValueError for a plan that makes no sense.
     """
 
     start_at: datetime
@@ -71,6 +81,8 @@ class FleetPlan:
     round_the_clock: int = 0
     dangerous_riders: int = 0
     faint_riders: int = 0
+    dangerous_share: float = 0.0
+    danger_at: datetime | None = None
     broken_power_sensors: int = 0
     riders: int | None = None
     faults: FaultRates = field(default_factory=FaultRates)
@@ -78,24 +90,42 @@ class FleetPlan:
 
     def __post_init__(self) -> None:
         """Refuse a plan nobody can follow."""
-        if self.bikes < 1:
-            raise ValueError(f"A fleet needs at least one bike, not {self.bikes}.")
-        if self.seed < 0:
-            raise ValueError(f"The seed must not be negative, but it is {self.seed}.")
-        if self.start_at.tzinfo is None or (self.until_at and self.until_at.tzinfo is None):
-            raise ValueError("The fleet's times need a time zone.")
+        self._has_times_that_can_be_meant()
+        share = self.dangerous_share
+        for is_wrong, why in (
+            (self.bikes < 1, f"A fleet needs at least one bike, not {self.bikes}."),
+            (self.seed < 0, f"The seed must not be negative, but it is {self.seed}."),
+            (
+                self.dangerous_riders < 0 or self.faint_riders < 0,
+                "There cannot be fewer than no dangerous or faint riders.",
+            ),
+            (
+                not 0 <= share <= 1,
+                f"The share of dangerous rides must lie in 0 to 1, not {share}.",
+            ),
+            (
+                self.round_the_clock < 0,
+                "There cannot be fewer than no bikes that ride round the clock.",
+            ),
+            (
+                self.broken_power_sensors < 0,
+                "There cannot be fewer than no broken power sensors.",
+            ),
+            (self.population < self.bikes, f"{self.bikes} bikes need at least as many riders."),
+            (
+                not 1 <= len(self.firmwares) <= MOST_FIRMWARES,
+                f"A fleet has 1 to {MOST_FIRMWARES} firmware tags.",
+            ),
+        ):
+            if is_wrong:
+                raise ValueError(why)
+
+    def _has_times_that_can_be_meant(self) -> None:
+        for moment in (self.start_at, self.until_at, self.danger_at):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError("The fleet's times need a time zone.")
         if self.until_at is not None and self.until_at <= self.start_at:
             raise ValueError("The fleet's end must come after its start.")
-        if self.dangerous_riders < 0 or self.faint_riders < 0:
-            raise ValueError("There cannot be fewer than no dangerous or faint riders.")
-        if self.round_the_clock < 0:
-            raise ValueError("There cannot be fewer than no bikes that ride round the clock.")
-        if self.broken_power_sensors < 0:
-            raise ValueError("There cannot be fewer than no broken power sensors.")
-        if self.population < self.bikes:
-            raise ValueError(f"{self.bikes} bikes need at least as many riders.")
-        if not 1 <= len(self.firmwares) <= MOST_FIRMWARES:
-            raise ValueError(f"A fleet has 1 to {MOST_FIRMWARES} firmware tags.")
 
     def rides_back_to_back(self, bike: int) -> bool:
         """Whether a bike, counted from 0, rides without pause."""
@@ -169,6 +199,7 @@ class _Fleet:
         self._underway: list[_Underway] = []
         self._free_at_us: dict[int, int] = {}  # of riders who ride or have just ridden
         self._conditions: dict[Condition, list[int]] = {"racing": [], "faint": []}
+        self._danger_us = epoch_us(plan.danger_at) if plan.danger_at else None
         self._popularity = self._drawn_popularity()
         self._starts = self._first_starts()
         heapq.heapify(self._starts)
@@ -189,12 +220,15 @@ class _Fleet:
         self._rides_begun[bike] += 1
         rng = np.random.default_rng([plan.seed, bike, number, 0])
         seconds = self._seconds(rng, bike, number)
-        condition = self._condition(start_us)
+        condition = self._condition(start_us, bike, number)
         if condition != "well":
             seconds = max(seconds, SHORTEST_EPISODE_RIDE_S)
         end_us = start_us + (OPENING_LINES + 2 * seconds) * (STEP_US + 40)
         if condition != "well":
             self._conditions[condition].append(end_us)
+        episode_at_s = self._danger_due_s(start_us, seconds)
+        if episode_at_s is not None:
+            condition = "racing"
         order = RideOrder(
             rider=self._population.rider(self._seat_rider(rng, start_us, end_us)),
             bike_serial=self._keys[bike].decode(),
@@ -203,6 +237,7 @@ class _Fleet:
             random_key=(plan.seed, bike, number),
             firmware=bike % len(plan.firmwares),
             condition=condition,
+            episode_at_s=episode_at_s,
             power_sensor_broken=plan.has_broken_power_sensor(bike),
         )
         whole = perform(order, plan.firmwares, plan.faults.odd_rider)
@@ -255,8 +290,23 @@ class _Fleet:
         self._free_at_us[who] = end_us
         return who
 
-    def _condition(self, start_us: int) -> Condition:
-        """Whether this ride is needed to fill up the dangerous or the faint ones."""
+    def _danger_due_s(self, start_us: int, seconds: int) -> int | None:
+        """The second at which this ride has the danger that the plan asks for, if it is the one."""
+        if self._danger_us is None:
+            return None
+        after_start_s = round((self._danger_us - start_us) / 1_000_000) + DANGER_AFTER_S
+        at_s = max(DANGER_AFTER_START_S, after_start_s)
+        if at_s > seconds - DANGER_LASTS_S:
+            return None
+        self._danger_us = None
+        return at_s
+
+    def _condition(self, start_us: int, bike: int, number: int) -> Condition:
+        """Whether the ride is one of the share, or fills up the dangerous or the faint ones."""
+        if self._plan.dangerous_share:
+            rng = np.random.default_rng([self._plan.seed, bike, number, 3])
+            if rng.random() < self._plan.dangerous_share:
+                return "racing" if rng.random() < RACING_SHARE else "faint"
         wanted = {"racing": self._plan.dangerous_riders, "faint": self._plan.faint_riders}
         for condition, ends_us in self._conditions.items():
             ends_us[:] = [end_us for end_us in ends_us if end_us > start_us]

@@ -16,7 +16,7 @@ import numpy as np
 
 from bike_simulator.hearts import HIGHEST_BPM
 from bike_simulator.riding import LONGEST_RIDE_S, Seconds, power_watts
-from deloton.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE
+from deloton.rules.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE
 
 BEGINNING_OF_MAIN: Final = "--------- beginning of main"
 BEGINNING_OF_RIDE: Final = "--------- beginning of a new ride"

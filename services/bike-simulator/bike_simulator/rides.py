@@ -23,7 +23,8 @@ class RideOrder:
     """All that decides a ride: equal orders give equal bytes.
 
     `start_us` is when the first marker goes out, in microseconds since the epoch; `random_key`
-    names the ride's own random streams; `firmware` is a place in the fleet's `firmwares`.
+    names the ride's own random streams; `firmware` is a place in the fleet's `firmwares`;
+    `episode_at_s` is the second of the only episode, where it is not left to chance.
     """
 
     rider: Rider
@@ -33,6 +34,7 @@ class RideOrder:
     random_key: tuple[int, ...]
     firmware: int = 0
     condition: Condition = "well"
+    episode_at_s: int | None = None
     power_sensor_broken: bool = False
 
 
@@ -59,7 +61,7 @@ def perform(order: RideOrder, firmwares: Sequence[str], odd_rider: float = 0.0) 
     cadence = cadences_rpm(rng, seconds, rider.fitness)
     held = hands_on_bar(rng, seconds)
     beats = heart_rates_bpm(rng, seconds, rider.age_on(day), rider.fitness, held)
-    beats = with_episodes(rng, beats, rider.age_on(day), order.condition)
+    beats = with_episodes(rng, beats, rider.age_on(day), order.condition, order.episode_at_s)
 
     heads = np.zeros(at_us.size, dtype=np.uint16)
     tails = np.zeros(at_us.size, dtype=np.uint16)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deloton.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE, fitted_power_watts
+from deloton.rules.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE, fitted_power_watts
 
 Seconds = NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""Starts the pages: `python -m dashboard`."""
+"""SHELL: starts the pages: `python -m dashboard`."""
 
 import signal
 import sys
@@ -8,7 +8,8 @@ import uvicorn
 from dashboard.server import make_server
 from dashboard.settings import DashboardSettings
 from deloton.errors import SettingsError
-from deloton.logs import configure_logging
+from deloton.running.logs import configure_logging
+from deloton.running.web_headers import KEEP_ALIVE_S
 
 
 def main() -> None:
@@ -26,6 +27,7 @@ def main() -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         # A page keeps its connection open: do not wait for it at the end.
         timeout_graceful_shutdown=2,
     )

@@ -2,7 +2,8 @@
 
 import binascii
 import hmac
-from base64 import b64decode
+import json
+from base64 import b64decode, urlsafe_b64decode
 from hashlib import sha256
 from http.cookies import SimpleCookie
 from typing import Final
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # What health checks and Prometheus read; no person's data are there.
 OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/_stcore/health"})
 COOKIE: Final = "deloton_dashboard"
+CLAIMS_HEADER: Final = "x-amzn-oidc-data"
 LOGGED_IN_FOR_S: Final = 12 * 3600
 
 
@@ -35,6 +37,45 @@ class TrustedHeader:
             await self._app(scope, receive, send)
         else:
             await refuse("Log in at the company's front door first.\n", scope, receive, send)
+
+
+class RequiredClaim:
+    """Lets through of whom the load balancer tells that they belong here: by a claim of theirs.
+
+    That somebody has an account with the company's identity provider does not make them staff. The
+    claims come as the load balancer sends them (`x-amzn-oidc-data`, a JWT); it is the only way to
+    this service, and it sets that header anew in every request.
+    """
+
+    def __init__(self, app: ASGIApp, claim: str, wanted: str) -> None:
+        """Guard `app`: the claim has to be `wanted`, to hold it, or to end in it after an @."""
+        self._app = app
+        self._claim = claim
+        self._wanted = wanted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or refuse."""
+        if is_open(scope) or self._belongs(Headers(scope=scope).get(CLAIMS_HEADER, "")):
+            await self._app(scope, receive, send)
+        else:
+            await refuse("Your account may not see this page.\n", scope, receive, send, status=403)
+
+    def _belongs(self, token: str) -> bool:
+        claim = _claims_of(token).get(self._claim)
+        told = claim if isinstance(claim, list) else [claim]
+        if self._wanted.startswith("@"):
+            return any(isinstance(one, str) and one.endswith(self._wanted) for one in told)
+        return self._wanted in told
+
+
+def _claims_of(token: str) -> dict[str, object]:
+    """The claims of a JWT; none where it is not one."""
+    try:
+        _, coded, _ = token.split(".")
+        claims = json.loads(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)))
+    except ValueError:
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 class BasicLogin:
@@ -98,11 +139,17 @@ def is_open(scope: Scope) -> bool:
 
 
 async def refuse(
-    words: str, scope: Scope, receive: Receive, send: Send, *, ask_password: bool = False
+    words: str,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    ask_password: bool = False,
+    status: int = 401,
 ) -> None:
-    """Answer 401; close a WebSocket before it opens."""
+    """Answer 401, or `status`; close a WebSocket before it opens."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
     headers = {"WWW-Authenticate": 'Basic realm="Deloton", charset="UTF-8"'} if ask_password else {}
-    await PlainTextResponse(words, 401, headers)(scope, receive, send)
+    await PlainTextResponse(words, status, headers)(scope, receive, send)

@@ -5,14 +5,21 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from dashboard.clock_steps import steps_of_days
+from deloton.rules.calendar import ONE_HOUR
+
 LEVELS: Final = ("critical", "high", "low")
 WINDOWS_H: Final = {"24 h": 24, "7 days": 168, "30 days": 720}
 STATES: Final = {
     "sent": "mailed",
     "pending": "on its way",
+    "sending": "on its way",
     "expired": "too old to mail",
-    "undeliverable": "no address to mail",
-    "failed": "mail failed",
+    "undeliverable": "no address to mail, or not wanted",
+    "failed": "mail refused",
+    "unknown": "perhaps mailed",
+    "bounced": "mail came back",
+    "complained": "rider complained",
 }
 
 
@@ -22,21 +29,19 @@ def by_level(alerts: pd.DataFrame) -> pd.DataFrame:
     return counts.rename_axis("level").reset_index(name="alerts")
 
 
-def by_hour(alerts: pd.DataFrame, time_zone: str) -> pd.DataFrame:
-    """A row per hour with alerts and level: `at`, `until` (ISO, wall clock), `level`, `alerts`.
+def by_hour(alerts: pd.DataFrame, zone: ZoneInfo) -> pd.DataFrame:
+    """A row per hour with alerts and level: `level`, `alerts`, and the hour's time.
 
-    Levels stand on one another, the worst first, from `below` to `top`.
+    `at`, `until` and `clock` as `Steps.table` gives them. Levels stand on one another, the worst
+    first, from `below` to `top`.
     """
-    local = alerts["measured_at"].dt.tz_convert(ZoneInfo(time_zone)).dt.tz_localize(None)
-    groups = alerts.groupby([local.dt.floor("h").rename("hour"), "level"])
-    counts = groups.size().reset_index(name="alerts")
-    counts["at"] = counts["hour"].dt.strftime("%Y-%m-%dT%H:%M:%S")
-    until = counts["hour"] + pd.Timedelta(hours=1)
-    counts["until"] = until.dt.strftime("%Y-%m-%dT%H:%M:%S")
-    counts = counts.sort_values(["hour", "level"])  # by the alphabet: critical, high, low
-    counts["top"] = counts.groupby("hour")["alerts"].cumsum()
+    hours = steps_of_days(alerts["measured_at"], ONE_HOUR, zone)
+    number = hours.numbers_of(alerts["measured_at"]).rename("number")
+    counts = alerts.groupby([number, "level"]).size().reset_index(name="alerts")
+    counts = counts.sort_values(["number", "level"])  # by the alphabet: critical, high, low
+    counts["top"] = counts.groupby("number")["alerts"].cumsum()
     counts["below"] = counts["top"] - counts["alerts"]
-    return counts[["at", "until", "level", "alerts", "below", "top"]]
+    return counts.merge(hours.table(), left_on="number", right_index=True).drop(columns="number")
 
 
 def latency_s(alerts: pd.DataFrame, share: float) -> float | None:
@@ -45,12 +50,12 @@ def latency_s(alerts: pd.DataFrame, share: float) -> float | None:
     return None if latencies.empty else float(latencies.quantile(share)) / 1000
 
 
-def table_of(alerts: pd.DataFrame, time_zone: str) -> pd.DataFrame:
+def table_of(alerts: pd.DataFrame, zone: ZoneInfo) -> pd.DataFrame:
     """Alerts as staff read them, newest first, columns titled with units.
 
     `Level` is a list of one; `Ride` is the address of the ride's page.
     """
-    local = alerts["measured_at"].dt.tz_convert(ZoneInfo(time_zone)).dt.tz_localize(None)
+    local = alerts["measured_at"].dt.tz_convert(zone).dt.tz_localize(None)
     return pd.DataFrame(
         {
             "Measured": local,

@@ -5,7 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from deloton.power import DEVIATION_WATTS, FAULTY_AFTER_S
+from deloton.rules.power import DEVIATION_WATTS, FAULTY_AFTER_S
+from deloton.rules.silence import SILENCE, SILENCE_WORDS
+from deloton.showing.formats import duration
 
 FAULTY: Final = "faulty"
 IN_USE: Final = "in use"
@@ -14,16 +16,18 @@ SILENT: Final = "silent"
 # In the order in which they want a look.
 STATES: Final = (FAULTY, IN_USE, IDLE, SILENT)
 
-IN_USE_WITHIN: Final = pd.Timedelta(seconds=30)
 SILENT_AFTER: Final = pd.Timedelta(days=1)
 FAULTY_WITHIN: Final = pd.Timedelta(days=7)
+
+# A clock that was set right since is told by the next ride.
+CLOCK_WRONG_FROM_S: Final = 5.0
 
 MEANING: Final = (
     f"A bike is faulty while the power it measured on its latest ride of the last 7 days was more "
     f"than {DEVIATION_WATTS:.0f} W off what resistance and cadence give for {FAULTY_AFTER_S} s in "
-    "a row or longer; in use while its last reading is at most 30 s old; silent when nothing came "
-    "for more than a day; idle otherwise. Contact is the share of the seconds of 7 days with hands "
-    "on the bar."
+    f"a row or longer; in use while its last reading is at most {SILENCE_WORDS} old; silent "
+    "when nothing came for more than a day; idle otherwise. Contact is the share of the seconds "
+    "of 7 days with hands on the bar."
 )
 
 
@@ -42,7 +46,7 @@ def with_state(bikes: pd.DataFrame, under_way: pd.DataFrame) -> pd.DataFrame:
     bikes["last_seen_at"] = bikes[["ended_at", "reading_at"]].max(axis=1)
     bikes["doing"] = IDLE
     bikes.loc[~(now - bikes["last_seen_at"] <= SILENT_AFTER), "doing"] = SILENT
-    bikes.loc[now - bikes["reading_at"] <= IN_USE_WITHIN, "doing"] = IN_USE
+    bikes.loc[now - bikes["reading_at"] <= SILENCE, "doing"] = IN_USE
     is_faulty = bikes["power_deviation_s"] >= FAULTY_AFTER_S
     is_faulty &= now - bikes["ended_at"] <= FAULTY_WITHIN
     bikes["state"] = bikes["doing"].mask(is_faulty, FAULTY)
@@ -67,6 +71,13 @@ def chosen(bikes: pd.DataFrame, state: str, text: str) -> pd.DataFrame:
     return bikes
 
 
+def clock(slow_s: float) -> str | None:
+    """How a bike's clock stood on its latest ride: `3 h 0 min slow`; None where it was right."""
+    if pd.isna(slow_s) or abs(slow_s) < CLOCK_WRONG_FROM_S:
+        return None
+    return f"{duration(abs(slow_s))} {'slow' if slow_s > 0 else 'fast'}"
+
+
 def table_of(bikes: pd.DataFrame, weeks: pd.DataFrame, time_zone: str) -> pd.DataFrame:
     """Bikes as staff read them, columns titled with units; `weeks` as `Queries.bike_weeks` says.
 
@@ -83,6 +94,7 @@ def table_of(bikes: pd.DataFrame, weeks: pd.DataFrame, time_zone: str) -> pd.Dat
             "Contact (%)": (100 * week["contact_share"].astype("float64")).to_numpy(),
             "Rides, 7 days": week["rides"].fillna(0).astype("int64").to_numpy(),
             "Power deviates (s)": bikes["power_deviation_s"].to_numpy(),
+            "Clock": [clock(slow_s) for slow_s in bikes["clock_slow_s"].astype("float64")],
             "Firmware": bikes["firmware"].to_numpy(),
         }
     )

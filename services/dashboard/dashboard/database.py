@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 
-from deloton.database import connect_pool
+from deloton.store.database import connect_pool
 
 POOL_SIZE = 5
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -1,25 +1,27 @@
 """CORE: what is computed from the rows of rides under way before it is shown."""
 
-from datetime import date
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from deloton.heart_rate import (
-    PLAUSIBLE_AGES,
+from deloton.rules.calendar import day_of, known_age_on
+from deloton.rules.figures import BESTS
+from deloton.rules.heart_rate import (
     ZONES,
     LimitPolicy,
     OwnLimits,
-    age_on,
+    Proof,
     expected_maximum_bpm,
     limits_of,
+    time_in_zones,
     zone_of,
 )
-from deloton.ride_figures import time_in_zones
 
 POLICY: Final = LimitPolicy()
 LEVELS: Final = ("low", "high", "critical")
+_OWN_AND_PROVEN: Final = ("low_bpm", "high_bpm", "critical_bpm", "proven_bpm", "proven_rides")
 _RANK: Final = {"critical": 0, "high": 1, "low": 2, "": 3}
 WHO: Final = ("name", "bike_serial")
 SHARE_STEP_PERCENT: Final = 2
@@ -34,43 +36,51 @@ SORTS: Final = {
     "Just started": ("elapsed_s", True),
 }
 
-# Bests that a ride may be beating while it goes on: metric → label, unit. A mean of a few seconds
-# beats everything, so means count from here on.
-BEST_LABELS: Final = {
-    "max_power_watts": ("Highest power", "W"),
-    "mean_power_watts": ("Mean power", "W"),
-    "energy_kj": ("Energy", "kJ"),
-    "max_cadence_rpm": ("Highest cadence", "rpm"),
-    "duration_s": ("Longest ride", "s"),
-}
+# Bests that a ride may be beating while it goes on; a high heart rate is nothing to aim at.
+AIMS: Final = {metric: words for metric, words in BESTS.items() if metric != "max_heart_rate_bpm"}
+# A mean of a few seconds beats everything: it counts from here on.
 MEANS_COUNT_FROM_S: Final = 180
-TOTALS: Final = (*BEST_LABELS, "mean_heart_rate_bpm", "max_heart_rate_bpm")
+# What one ride is told by.
+OF_ONE_RIDE: Final = (
+    "duration_s",
+    "mean_power_watts",
+    "max_power_watts",
+    "energy_kj",
+    "mean_heart_rate_bpm",
+    "max_heart_rate_bpm",
+)
+TOTALS: Final = tuple(dict.fromkeys([*OF_ONE_RIDE, *AIMS]))
 
 
 @lru_cache(maxsize=8192)
 def bounds_of(
-    age: int | None, low_bpm: int | None, high_bpm: int | None, critical_bpm: int | None
+    age: int | None, own: OwnLimits, proof: Proof | None
 ) -> tuple[float, float, float, float]:
     """Expected maximum, then the limits low, high and critical, in bpm; own limits go first.
 
     A rider of unknown age is measured by the policy's default age, as alerts are.
     """
-    known = age is not None and age in PLAUSIBLE_AGES
-    years = age if known and age is not None else POLICY.default_age
-    limits = limits_of(age, POLICY, OwnLimits(low_bpm, high_bpm, critical_bpm))
+    years = POLICY.default_age if age is None else age
+    limits = limits_of(age, POLICY, own, proof)
     low, high, critical = (float(limit.bpm) for limit in limits)
     return expected_maximum_bpm(years, POLICY.maximum), low, high, critical
 
 
-def with_limits(rides: pd.DataFrame, today: date) -> pd.DataFrame:
-    """Rides with `age`, `maximum_bpm` and the limits that hold for the rider, in bpm."""
+def with_limits(rides: pd.DataFrame, zone: ZoneInfo) -> pd.DataFrame:
+    """Rides with the rider's `age` in them, `maximum_bpm` and the limits that hold, in bpm."""
     rides = rides.copy()
-    ages = [age_on(today, born_on) if pd.notna(born_on) else None for born_on in rides["born_on"]]
-    own = rides[["low_bpm", "high_bpm", "critical_bpm"]].itertuples(index=False, name=None)
-    bounds = [
-        bounds_of(age, *(None if pd.isna(bpm) else int(bpm) for bpm in limits))
-        for age, limits in zip(ages, own, strict=True)
+    ages = [
+        known_age_on(day_of(started_at, zone), born_on if pd.notna(born_on) else None)
+        for started_at, born_on in zip(rides["started_at"], rides["born_on"], strict=True)
     ]
+    known = rides[list(_OWN_AND_PROVEN)].itertuples(index=False, name=None)
+    bounds = []
+    for age, values in zip(ages, known, strict=True):
+        low, high, critical, bpm, proven_rides = (
+            None if pd.isna(value) else int(value) for value in values
+        )
+        proof = Proof(bpm, proven_rides) if bpm is not None and proven_rides else None
+        bounds.append(bounds_of(age, OwnLimits(low, high, critical), proof))
     rides["age"] = pd.array(ages, dtype="Int64")
     columns = ("maximum_bpm", "low_bpm", "high_bpm", "critical_bpm")
     for position, column in enumerate(columns):
@@ -78,9 +88,9 @@ def with_limits(rides: pd.DataFrame, today: date) -> pd.DataFrame:
     return rides
 
 
-def with_danger(live: pd.DataFrame, today: date) -> pd.DataFrame:
+def with_danger(live: pd.DataFrame, zone: ZoneInfo) -> pd.DataFrame:
     """Live rides with limits, `share_percent` of the maximum, and `level`; in danger first."""
-    rides = with_limits(live, today)
+    rides = with_limits(live, zone)
     rate = rides["heart_rate_bpm"] = rides["heart_rate_bpm"].astype("float64")
     rides["share_percent"] = 100 * rate / rides["maximum_bpm"]
     rides["level"] = ""
@@ -166,36 +176,29 @@ def zone_seconds(readings: pd.DataFrame, maximum_bpm: float) -> pd.DataFrame:
     )
 
 
-def figures_so_far(readings: pd.DataFrame) -> dict[str, float | None]:
-    """The totals of a ride's readings (a row a second), as the ride will have them once it is over.
+def figures_so_far(counted: pd.DataFrame) -> dict[str, float | None]:
+    """The totals of a ride under way, as `Queries.so_far` counts them: one row.
 
     None: not yet known.
     """
-    if readings.empty:
+    so_far = counted.iloc[0].to_dict()
+    if not so_far["reading_count"]:
         return dict.fromkeys(TOTALS)
-    power = readings["power_watts"].astype("float64")
-    heart_rate = readings["heart_rate_bpm"].astype("float64")
-    duration_s = float(readings["elapsed_s"].max())
-    return {
-        "max_power_watts": power.max(),
-        "mean_power_watts": power.mean() if duration_s >= MEANS_COUNT_FROM_S else None,
-        "energy_kj": power.sum() / 1000,
-        "max_cadence_rpm": readings["cadence_rpm"].astype("float64").max(),
-        "duration_s": duration_s,
-        "mean_heart_rate_bpm": heart_rate.mean(),
-        "max_heart_rate_bpm": heart_rate.max(),
-    }
+    totals = {name: None if pd.isna(so_far[name]) else float(so_far[name]) for name in TOTALS}
+    if so_far["duration_s"] < MEANS_COUNT_FROM_S:
+        totals["mean_power_watts"] = None
+    return totals
 
 
 def beside_bests(bests: pd.DataFrame, so_far: dict[str, float | None]) -> pd.DataFrame:
-    """A row per figure: `metric`, `label`, `unit`, `best` (None: no ride before), `now`, `beaten`.
+    """A row per figure: `metric`, `label`, `best` (None: no ride before), `now`, `beaten`.
 
     Only a best of earlier rides can be beaten: a first ride beats nothing.
     """
     best_of = dict(zip(bests["metric"], bests["value"], strict=True))
     rows = []
-    for metric, (label, unit) in BEST_LABELS.items():
+    for metric, label in AIMS.items():
         best, now = best_of.get(metric), so_far.get(metric)
         beaten = best is not None and now is not None and bool(now > best)
-        rows.append((metric, label, unit, best, now, beaten))
-    return pd.DataFrame(rows, columns=["metric", "label", "unit", "best", "now", "beaten"])
+        rows.append((metric, label, best, now, beaten))
+    return pd.DataFrame(rows, columns=["metric", "label", "best", "now", "beaten"])

@@ -1,11 +1,12 @@
-"""CORE: changes, clocks and names as the pages show them; figures are told by `deloton.formats`."""
+"""CORE: changes, clocks and names as the pages show them; `showing.formats` tells figures."""
 
 import re
 
 import pandas as pd
 
-from deloton.csv_cells import harmless
-from deloton.formats import NOTHING
+from deloton.rules.figures import FIGURE
+from deloton.showing.csv_cells import harmless
+from deloton.showing.formats import NOTHING, in_unit, number
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>:$&])")
 
@@ -35,6 +36,19 @@ def clock(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def of_one_ride(name: str, value: float | None) -> str:
+    """A figure of one ride: `118 W`, `61.7 kJ`; seconds as `8:40`."""
+    figure = FIGURE[name]
+    if figure.unit == "s":
+        return clock(value)
+    return number(value, figure.unit, figure.decimals)
+
+
+def of_many_rides(name: str, value: float | None) -> str:
+    """What a figure of many rides comes to: `34.6 MW`, `3 h 20 min`."""
+    return in_unit(value, FIGURE[name].unit)
 
 
 def plain(text: str) -> str:

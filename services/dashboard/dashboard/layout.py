@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.chart_look import Chart, dressed
+from dashboard.charts.look import Chart, dressed
 from dashboard.sharing import Answer
 from dashboard.sources import queries
-from deloton.database import is_transient
-from deloton.palette import (
+from deloton.showing.palette import (
     ALERT_COLOURS,
     NIGHT_PANEL,
     NIGHT_PAPER,
@@ -21,6 +20,7 @@ from deloton.palette import (
     PAPER,
     QUIET_INK,
 )
+from deloton.store.database import is_transient
 
 # What the theme cannot say: cards on a page that is a little darker, tiles in even columns, the
 # warning at the foot.
@@ -116,7 +116,12 @@ def card(key: str, title: str = "", place: DeltaGenerator | None = None) -> Delt
 
 def wall_clock(moment: datetime) -> datetime:
     """A moment as the company's clocks show it."""
-    return moment.astimezone(ZoneInfo(queries().time_zone))
+    return moment.astimezone(company_zone())
+
+
+def company_zone() -> ZoneInfo:
+    """The company's time zone."""
+    return ZoneInfo(queries().time_zone)
 
 
 def answered(ask: Callable[[], Answer]) -> Answer | None:

@@ -1,26 +1,35 @@
 """EDGE: every question the pages ask the database: bounded, indexed, shared by all viewers."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pandas as pd
+from sqlalchemy import Select, literal_column, select, text
 
 from dashboard import recent
 from dashboard.bikes import with_state
 from dashboard.database import Database
-from dashboard.figures import with_danger, with_limits
+from dashboard.figures import TOTALS, with_danger, with_limits
 from dashboard.rider_cards import SPARKLINE_S
 from dashboard.sharing import Answer, SharedAnswers
-from deloton import age_bands
-from deloton.ride_figures import CONTACT_SHARE, MEAN_POWER_WATTS, personal_bests
+from deloton.rules import age_bands
+from deloton.rules.canary import FIRST_CANARY_RIDER_ID
+from deloton.rules.figures import FIGURE
+from deloton.rules.silence import SILENCE_SQL
+from deloton.store.figure_sql import CONTACT_SHARE, of_readings, of_rides
+from deloton.store.leaders import Ages, leaders_since_ever
+from deloton.store.ride_figures import AFTER_START, BEFORE_START, personal_bests
+from deloton.store.rider_sql import GENDER, NAME, age_in_ride
+from deloton.store.tables import riders, rides
 
 LIVE_RIDES_LIMIT: Final = 20_000
 RIDE_READINGS_LIMIT: Final = 3_600
 RECENT_RIDES_LIMIT: Final = 150_000
 ALERTS_LIMIT: Final = 5_000
 BIKES_LIMIT: Final = 100_000
-LEADERS: Final = 10
+LEADERS_SHOWN: Final = 10
 
 # For how many seconds an answer is fresh: what moves by the second, by the minute, hardly. A page
 # asks each second, now and then a little sooner: an answer of a whole second would then come twice.
@@ -30,11 +39,11 @@ TEN_SECONDS: Final = 10.0
 HALF_A_MINUTE: Final = 30.0
 FIVE_MINUTES: Final = 300.0
 
-_PERSON = """
-       concat_ws(' ', riders.first_name, riders.last_name) AS name,
-       coalesce(riders.gender, 'unknown') AS gender, riders.town,
+_PERSON = f"""
+       {NAME} AS name, {GENDER} AS gender, riders.town,
        riders.born_on, riders.height_cm, riders.weight_kg,
-       rider_limits.low_bpm, rider_limits.high_bpm, rider_limits.critical_bpm
+       rider_limits.low_bpm, rider_limits.high_bpm, rider_limits.critical_bpm,
+       ride_hearts.proven_bpm, ride_hearts.proven_rides
 """
 
 _LIVE_RIDES = f"""
@@ -45,11 +54,12 @@ SELECT rides.ride_id, rides.rider_id, rides.bike_serial, rides.started_at, now()
 FROM rides
 CROSS JOIN LATERAL (
     SELECT * FROM readings
-    WHERE readings.ride_id = rides.ride_id AND readings.at > now() - interval '30 seconds'
+    WHERE readings.ride_id = rides.ride_id AND readings.at > now() - {SILENCE_SQL}
     ORDER BY readings.at DESC LIMIT 1
 ) AS last
 LEFT JOIN riders USING (rider_id)
 LEFT JOIN rider_limits USING (rider_id)
+LEFT JOIN ride_hearts ON ride_hearts.ride_id = rides.ride_id
 WHERE rides.ended_at IS NULL AND rides.started_at > now() - interval '1 day'
 ORDER BY rides.started_at
 LIMIT $1
@@ -65,71 +75,84 @@ GROUP BY ride_id
 _RIDE = f"""
 SELECT rides.*, now() AS read_at, {_PERSON}
 FROM rides LEFT JOIN riders USING (rider_id) LEFT JOIN rider_limits USING (rider_id)
-WHERE ride_id = $1
+LEFT JOIN ride_hearts ON ride_hearts.ride_id = rides.ride_id
+WHERE rides.ride_id = $1
 """  # noqa: S608
 
-_NEWEST_READINGS = """
+# Of the ride $1 that started at $2.
+_READINGS_OF_RIDE = f"""ride_id = $1
+    AND at >= $2::timestamptz - interval '{BEFORE_START.total_seconds():.0f} seconds'
+    AND at <= $2::timestamptz + interval '{AFTER_START.total_seconds():.0f} seconds'"""
+
+_NEWEST_READINGS = f"""
 SELECT at, elapsed_s, heart_rate_bpm, cadence_rpm, resistance, power_watts
 FROM (
     SELECT * FROM readings
-    WHERE ride_id = $1 AND at BETWEEN $2::timestamptz - interval '1 day' AND $2 + interval '2 days'
+    WHERE {_READINGS_OF_RIDE}
     ORDER BY at DESC LIMIT $3
 ) AS newest
 ORDER BY at
-"""
+"""  # noqa: S608
+
+_SO_FAR = f"""
+SELECT {of_readings(FIGURE[name] for name in ("reading_count", *TOTALS))}
+FROM readings
+WHERE {_READINGS_OF_RIDE}
+"""  # noqa: S608
 
 _ALERT_COUNT = """
 SELECT count(*) AS alerts FROM heart_rate_alerts WHERE measured_at > now() - interval '1 hour'
 """
 
-_RECENT_RIDES = """
-SELECT rides.ride_id, rides.rider_id, rides.started_at, rides.duration_s, rides.bike_serial,
-       rides.reading_count, rides.mean_power_watts, rides.max_power_watts,
-       rides.total_power_watts, rides.energy_kj, rides.mean_heart_rate_bpm,
-       rides.max_heart_rate_bpm,
-       concat_ws(' ', riders.first_name, riders.last_name) AS name,
-       coalesce(riders.gender, 'unknown') AS gender, coalesce(riders.town, 'not known') AS town,
-       extract(year FROM age(rides.started_at::date, riders.born_on))::int AS age
+_RECENT_RIDES = f"""
+SELECT rides.ride_id, rides.rider_id, rides.started_at, rides.bike_serial,
+       {", ".join(f"rides.{name}" for name in recent.FIGURES_OF_A_RIDE)},
+       {NAME} AS name, {GENDER} AS gender, coalesce(riders.town, 'not known') AS town,
+       {age_in_ride("$3")} AS age
 FROM rides LEFT JOIN riders USING (rider_id)
 WHERE rides.started_at >= now() - $1 * interval '1 hour' AND rides.started_at <= now()
 ORDER BY rides.started_at DESC
 LIMIT $2
-"""
+"""  # noqa: S608
 
 _WINDOW_BEFORE = f"""
 SELECT count(*) AS rides, count(DISTINCT rider_id) AS riders,
-       coalesce(sum(duration_s), 0) AS duration_s,
-       coalesce(sum(total_power_watts), 0) AS total_power_watts,
-       {MEAN_POWER_WATTS} AS mean_power_watts
+       {of_rides("duration_s")} AS duration_s,
+       {of_rides("total_power_watts")} AS total_power_watts,
+       {of_rides("mean_power_watts")} AS mean_power_watts
 FROM rides LEFT JOIN riders USING (rider_id)
 WHERE rides.started_at >= now() - 2 * $1 * interval '1 hour'
   AND rides.started_at < now() - $1 * interval '1 hour'
-  AND (cardinality($2::text[]) = 0 OR coalesce(riders.gender, 'unknown') = ANY($2))
+  AND (cardinality($2::text[]) = 0 OR {GENDER} = ANY($2))
   AND (cardinality($3::text[]) = 0 OR coalesce(riders.town, 'not known') = ANY($3))
   AND (cardinality($4::text[]) = 0 OR rides.bike_serial = ANY($4))
-  AND (cardinality($5::int[]) = 0 OR coalesce(width_bucket(
-      extract(year FROM age(rides.started_at::date, riders.born_on))::int, $6::int[]
-  ), cardinality($6) + 1) = ANY($5))
+  AND (cardinality($5::int[]) = 0 OR coalesce(
+      width_bucket({age_in_ride("$7")}, $6::int[]), cardinality($6) + 1
+  ) = ANY($5))
 """  # noqa: S608
 
-_ALERTS = """
+_ALERTS = f"""
 SELECT alerts.measured_at, alerts.level, alerts.heart_rate_bpm, alerts.limit_bpm, alerts.state,
        alerts.latency_ms, alerts.attempts, alerts.ride_id, rides.bike_serial,
-       concat_ws(' ', riders.first_name, riders.last_name) AS name
+       {NAME} AS name
 FROM heart_rate_alerts AS alerts
 JOIN rides USING (ride_id)
 LEFT JOIN riders ON riders.rider_id = alerts.rider_id
 WHERE alerts.measured_at > now() - $1 * interval '1 hour'
 ORDER BY alerts.measured_at DESC
 LIMIT $2
-"""
+"""  # noqa: S608
 
 # The latest ended ride of each bike, by the index of (bike, start).
 _BIKES = """
-SELECT bikes.serial, bikes.firmware, latest.ended_at, latest.power_deviation_s, now() AS read_at
+SELECT bikes.serial, bikes.firmware, latest.ended_at, latest.power_deviation_s,
+       latest.clock_slow_s, now() AS read_at
 FROM bikes
 LEFT JOIN LATERAL (
-    SELECT rides.ended_at, rides.power_deviation_s FROM rides
+    SELECT rides.ended_at, rides.power_deviation_s,
+           extract(epoch FROM rides.started_at
+               - rides.clock_beginnings[array_upper(rides.clock_beginnings, 1)]) AS clock_slow_s
+    FROM rides
     WHERE rides.bike_serial = bikes.serial AND rides.ended_at IS NOT NULL
     ORDER BY rides.started_at DESC LIMIT 1
 ) AS latest ON true
@@ -157,41 +180,16 @@ WHERE bike_serial = ANY($1) AND started_at > now() - interval '7 days'
 GROUP BY bike_serial
 """  # noqa: S608
 
-_WEEKS = """
+_WEEKS = f"""
 SELECT date_trunc('week', started_at AT TIME ZONE $1)::date AS week, count(*) AS rides,
-       count(DISTINCT rider_id) AS riders, coalesce(sum(duration_s), 0) AS duration_s,
-       coalesce(sum(energy_kj), 0) AS energy_kj, max(max_power_watts) AS max_power_watts
+       count(DISTINCT rider_id) AS riders, {of_rides("duration_s")} AS duration_s,
+       {of_rides("energy_kj")} AS energy_kj, {of_rides("max_power_watts")} AS max_power_watts
 FROM rides GROUP BY week ORDER BY week
-"""
+"""  # noqa: S608
 
-_RIDER_COUNT = "SELECT count(*) AS riders FROM riders"
-
-# Many rides may be one rider's: the best of so many are looked through for different riders.
-_LEADERS = """
-SELECT * FROM (
-    SELECT DISTINCT ON (rider_id) rider_id, name, age, town, value, started_at, ride_id
-    FROM (
-        SELECT rides.rider_id, concat_ws(' ', riders.first_name, riders.last_name) AS name,
-               extract(year FROM age(rides.started_at::date, riders.born_on))::int AS age,
-               riders.town, rides.{metric} AS value, rides.started_at, rides.ride_id
-        FROM rides JOIN riders USING (rider_id)
-        WHERE rides.{metric} IS NOT NULL
-          AND ($1::int IS NULL OR riders.born_on <= rides.started_at::date - $1 * interval '1 year')
-          AND ($2::int IS NULL
-               OR riders.born_on > rides.started_at::date - ($2 + 1) * interval '1 year')
-        ORDER BY rides.{metric} DESC, rides.ride_id DESC
-        LIMIT 500
-    ) AS best
-    ORDER BY rider_id, value DESC
-) AS of_each
-ORDER BY value DESC LIMIT $3
-"""
-
-LEADER_METRICS: Final = {
-    "max_power_watts": ("Highest power", "W"),
-    "mean_power_watts": ("Mean power", "W"),
-    "energy_kj": ("Energy of a ride", "kJ"),
-}
+_RIDER_COUNT = f"""
+SELECT count(*) AS riders FROM riders WHERE rider_id < {FIRST_CANARY_RIDER_ID}
+"""  # noqa: S608  a number of ours
 
 
 @dataclass(frozen=True)
@@ -203,11 +201,11 @@ class Queries:
     time_zone: str
 
     def live_rides(self) -> Answer:
-        """One row a ride with a reading of the last 30 s, with its danger; worst first."""
+        """One row a ride with a reading within `SILENCE`, with its danger; worst first."""
 
         def ask() -> pd.DataFrame:
             rows = self.database.fetch(_LIVE_RIDES, LIVE_RIDES_LIMIT)
-            return with_danger(rows, datetime.now(UTC).date())
+            return with_danger(rows, ZoneInfo(self.time_zone))
 
         return self.answers.get("live_rides", EACH_SECOND, ask)
 
@@ -225,7 +223,7 @@ class Queries:
 
         def ask() -> pd.DataFrame:
             rows = self.database.fetch(_RIDE, ride_id)
-            return with_limits(rows, datetime.now(UTC).date())
+            return with_limits(rows, ZoneInfo(self.time_zone))
 
         return self.answers.get(("ride", ride_id), A_FEW_SECONDS, ask)
 
@@ -235,6 +233,14 @@ class Queries:
             ("readings", ride_id),
             EACH_SECOND,
             lambda: self.database.fetch(_NEWEST_READINGS, ride_id, started_at, RIDE_READINGS_LIMIT),
+        )
+
+    def so_far(self, ride_id: int, started_at: datetime) -> Answer:
+        """One row: what a ride's readings come to by now, as they will once the ride is over."""
+        return self.answers.get(
+            ("so_far", ride_id),
+            EACH_SECOND,
+            lambda: self.database.fetch(_SO_FAR, ride_id, started_at),
         )
 
     def bests(self, rider_id: int) -> Answer:
@@ -255,7 +261,7 @@ class Queries:
         """A row per ride that began in the last hours, newest first, as `recent.prepared` says."""
 
         def ask() -> pd.DataFrame:
-            rows = self.database.fetch(_RECENT_RIDES, window_h, RECENT_RIDES_LIMIT)
+            rows = self.database.fetch(_RECENT_RIDES, window_h, RECENT_RIDES_LIMIT, self.time_zone)
             return recent.prepared(rows, self.time_zone)
 
         return self.answers.get(("recent", window_h), HALF_A_MINUTE, ask)
@@ -269,6 +275,7 @@ class Queries:
             list(filters.bikes),
             bands,
             list(age_bands.BAND_STARTS),
+            self.time_zone,
         ]
         return self.answers.get(
             ("before", window_h, filters),
@@ -311,13 +318,30 @@ class Queries:
         """One row: `riders` ever seen."""
         return self.answers.get("riders", FIVE_MINUTES, lambda: self.database.fetch(_RIDER_COUNT))
 
-    def leaders(self, metric: str, ages: tuple[int | None, int | None]) -> Answer:
-        """The best riders in one of `LEADER_METRICS`, of some age (years, both included)."""
-        if metric not in LEADER_METRICS:
-            raise ValueError(f"no leaders are kept by {metric!r}")
-        sql = _LEADERS.format(metric=metric)
+    def leaders(self, metric: str, ages: Ages) -> Answer:
+        """The best riders in one of `LEADERS`, each once, of these ages (years, both included).
+
+        `rider_id`, `name`, `age` (in the best ride), `town`, `value`, `started_at`, `ride_id`.
+        """
         return self.answers.get(
             ("leaders", metric, ages),
             FIVE_MINUTES,
-            lambda: self.database.fetch(sql, *ages, LEADERS),
+            lambda: self.database.fetch_select(_leaders(metric, ages, self.time_zone)),
         )
+
+
+def _leaders(metric: str, ages: Ages, time_zone: str) -> Select[Any]:
+    best = leaders_since_ever(metric, LEADERS_SHOWN, ages=ages, time_zone=time_zone)
+    ride = best.join(rides, rides.c.ride_id == best.c.ride_id)
+    return (
+        select(
+            best.c.rider_id,
+            literal_column(NAME).label("name"),
+            text(f"{age_in_ride(':zone')} AS age").bindparams(zone=time_zone),
+            riders.c.town,
+            *(best.c[name] for name in ("value", "started_at", "ride_id")),
+        )
+        .select_from(ride.join(riders, riders.c.rider_id == best.c.rider_id))
+        .order_by(best.c.value.desc(), best.c.ride_id.desc())
+        .limit(LEADERS_SHOWN)
+    )

@@ -2,24 +2,49 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from deloton import age_bands
+from dashboard.clock_steps import steps_holding, steps_of_days
+from deloton.rules import age_bands
+from deloton.rules.calendar import ONE_DAY, ONE_HOUR
+from deloton.rules.figures import FIGURE
 
 NOT_KNOWN: Final = "not known"
 AGE_BANDS: Final = (*age_bands.AGE_BANDS, NOT_KNOWN)
 GENDERS: Final = ("female", "male", "other", "unknown")
 
-# Windows in hours, and the resolutions (pandas' words) that make readable lines of them.
+# Windows in hours, and the resolutions that make readable lines of them.
 WINDOWS_H: Final = {"1 h": 1, "6 h": 6, "12 h": 12, "24 h": 24, "3 days": 72, "7 days": 168}
-RESOLUTIONS: Final = {"5 min": "5min", "15 min": "15min", "1 h": "1h", "6 h": "6h", "1 day": "1D"}
+RESOLUTIONS: Final = {
+    "5 min": timedelta(minutes=5),
+    "15 min": timedelta(minutes=15),
+    "1 h": ONE_HOUR,
+    "6 h": 6 * ONE_HOUR,
+    "1 day": ONE_DAY,
+}
 _MOST_POINTS = 300
 _FEWEST_POINTS = 4
 
 DURATION_STEP_S: Final = 60
+
+# The figures of a ride's row, besides its duration: with how many decimals.
+TOLD: Final = {
+    "mean_power_watts": 1,
+    "max_power_watts": 1,
+    "energy_kj": 1,
+    "mean_heart_rate_bpm": 0,
+    "max_heart_rate_bpm": 0,
+}
+# What is asked of each ride: the same, and what the window adds up to.
+FIGURES_OF_A_RIDE: Final = ("reading_count", "duration_s", "total_power_watts", *TOLD)
+ONE_DECIMAL: Final = (
+    "Duration (min)",
+    *(FIGURE[name].titled for name, decimals in TOLD.items() if decimals),
+)
 
 
 @dataclass(frozen=True)
@@ -43,24 +68,31 @@ class Filters:
 
 
 def prepared(rides: pd.DataFrame, time_zone: str) -> pd.DataFrame:
-    """Rides as stored, with `started` (wall clock of the zone), `age_band`, `hour_no`, `minutes`.
+    """Rides as stored, with `started` (wall clock of the zone), `age_band`, `hour`, `minutes`.
 
-    `hour_no` counts hours of that wall clock since 1970; `minutes` is the full minutes ridden.
+    `hour` is when the hour of the company began in which the ride did, in milliseconds since 1970;
+    `minutes` is the full minutes ridden.
     """
     rides = rides.copy()
     zone = ZoneInfo(time_zone)
-    at = pd.to_datetime(rides["started_at"], utc=True)
+    at = rides["started_at"] = pd.to_datetime(rides["started_at"], utc=True)
     rides["started"] = at.dt.tz_convert(zone).dt.tz_localize(None).astype("datetime64[s]")
-    rides["hour_no"] = rides["started"].astype("int64") // 3600
+    rides["hour"] = _hours_of(at, zone)
     ages = rides["age"].astype("float64")
     edges = [float("-inf"), *age_bands.BAND_STARTS, float("inf")]
     bands = pd.cut(ages, edges, right=False, labels=list(age_bands.AGE_BANDS))
     rides["age_band"] = bands.cat.add_categories(NOT_KNOWN).fillna(NOT_KNOWN)
     rides["gender"] = pd.Categorical(rides["gender"], categories=list(GENDERS))
-    numbers = [column for column in rides if column.endswith(("_s", "_bpm", "_watts", "_kj"))]
-    rides[[*numbers, "reading_count"]] = rides[[*numbers, "reading_count"]].astype("float64")
+    rides[[*FIGURES_OF_A_RIDE]] = rides[[*FIGURES_OF_A_RIDE]].astype("float64")
     rides["minutes"] = rides["duration_s"] // DURATION_STEP_S
     return rides
+
+
+def _hours_of(at: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Series[int]":
+    if at.empty:
+        return pd.Series(index=at.index, dtype="int64")
+    hours = steps_of_days(at, ONE_HOUR, zone)
+    return pd.Series(hours.ms[hours.numbers_of(at)], index=at.index)
 
 
 def filtered(rides: pd.DataFrame, filters: Filters) -> pd.DataFrame:
@@ -82,16 +114,28 @@ def others(picks: Mapping[str, tuple[object, ...]], own: str) -> dict[str, tuple
 
 def headline(rides: pd.DataFrame) -> dict[str, float]:
     """What the rides add up to: counts, seconds, watts (total: the sum of all readings)."""
-    measured = rides.dropna(subset=["mean_power_watts"])
-    readings = measured["reading_count"].sum()
-    weighted = (measured["mean_power_watts"] * measured["reading_count"]).sum()
+    parts = parts_of_mean(rides, "mean_power_watts").agg(["sum"])
     return {
         "rides": float(len(rides)),
         "riders": float(rides["rider_id"].nunique()),
         "duration_s": float(rides["duration_s"].sum()),
         "total_power_watts": float(rides["total_power_watts"].sum()),
-        "mean_power_watts": weighted / readings if readings else float("nan"),
+        "mean_power_watts": float(mean_of(parts)["sum"]),
     }
+
+
+def parts_of_mean(rides: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A row a ride: what it adds to the mean of a figure's seconds, `weighed`, and its `seconds`.
+
+    As `figure_sql.of_rides` does it in the database.
+    """
+    seconds = rides[FIGURE[name].weight].where(rides[name].notna(), 0.0)
+    return pd.DataFrame({"weighed": (rides[name] * seconds).fillna(0.0), "seconds": seconds})
+
+
+def mean_of(parts: pd.DataFrame) -> pd.Series:
+    """The mean that the parts of each row come to; NaN of none."""
+    return parts["weighed"] / parts["seconds"]
 
 
 def gender_shares(rides: pd.DataFrame) -> pd.DataFrame:
@@ -114,23 +158,23 @@ def gender_shares(rides: pd.DataFrame) -> pd.DataFrame:
 
 def by_age_band(rides: pd.DataFrame) -> pd.DataFrame:
     """A row per age band, youngest first: `age_band`, `rides`."""
-    counts = rides["age_band"].value_counts().reindex(list(AGE_BANDS), fill_value=0)
+    counts = rides["age_band"].value_counts().reindex(list(AGE_BANDS))
     if not counts[NOT_KNOWN]:
         counts = counts.drop(NOT_KNOWN)
     return counts.rename_axis("age_band").reset_index(name="rides")
 
 
-def by_hour(rides: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
-    """A row per hour from `first` to `last` (wall clock), empty ones too: `hour_no`, `at`, `rides`.
+def by_hour(rides: pd.DataFrame, span: tuple[datetime, datetime], zone: ZoneInfo) -> pd.DataFrame:
+    """A row per hour of a span, empty ones too, and of every ride: `hour`, `rides`, and its time.
 
-    `at` is the hour's beginning as ISO text, which browsers take as wall clock time.
+    `at`, `until` and `clock` as `Steps.table` gives them; `hour` is `at`, to be picked by.
     """
-    hours = pd.date_range(first.floor("h"), last.floor("h"), freq="h", unit="s")
-    numbers = hours.astype("int64") // 3600
-    counts = rides["hour_no"].value_counts().reindex(numbers, fill_value=0)
-    at = hours.strftime("%Y-%m-%dT%H:%M:%S")
-    until = (hours + pd.Timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
-    return pd.DataFrame({"hour_no": numbers, "at": at, "until": until, "rides": counts.to_numpy()})
+    hours = steps_holding(rides["started_at"], ONE_HOUR, zone, span=span)
+    counts = hours.numbers_of(rides["started_at"]).value_counts()
+    shown = hours.table()
+    return shown.assign(
+        hour=shown["at"], rides=counts.reindex(range(len(hours)), fill_value=0).to_numpy()
+    )
 
 
 def by_duration(rides: pd.DataFrame) -> pd.DataFrame:
@@ -143,21 +187,23 @@ def by_duration(rides: pd.DataFrame) -> pd.DataFrame:
 
 def resolutions_for(window_h: int) -> list[str]:
     """The resolutions that give a window's line a readable number of points."""
-    spans = {name: pd.Timedelta(rule).total_seconds() for name, rule in RESOLUTIONS.items()}
-    window_s = window_h * 3600
-    return [n for n, s in spans.items() if _FEWEST_POINTS <= window_s / s <= _MOST_POINTS]
+    window = window_h * ONE_HOUR
+    return [
+        name
+        for name, step in RESOLUTIONS.items()
+        if _FEWEST_POINTS <= window / step <= _MOST_POINTS
+    ]
 
 
 def power_over_time(
-    rides: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, resolution: str
+    rides: pd.DataFrame, span: tuple[datetime, datetime], resolution: str, zone: ZoneInfo
 ) -> pd.DataFrame:
-    """A row per step of the resolution: `at`, `rides`, and power by when rides began.
+    """A row per step of the resolution, with `Steps.table`'s columns, `rides`, and their power.
 
-    `mean_watts` is empty where no one rode; `total_kw` and its running sum `cumulative_kw` are
-    the company's figure, the sum of all readings' watts.
+    A ride counts where it began. `mean_watts` is empty where no one rode; `total_kw` and its
+    running sum `cumulative_kw` are the company's figure, the sum of all readings' watts.
     """
-    rule = RESOLUTIONS[resolution]
-    steps = rides["started"].dt.floor(rule)
+    steps = steps_holding(rides["started_at"], RESOLUTIONS[resolution], zone, span=span)
     weighted = rides["mean_power_watts"] * rides["reading_count"]
     sums = (
         pd.DataFrame(
@@ -168,20 +214,15 @@ def power_over_time(
                 "readings": rides["reading_count"].where(weighted.notna()).fillna(0),
             }
         )
-        .groupby(steps)
+        .groupby(steps.numbers_of(rides["started_at"]))
         .sum()
+        .reindex(range(len(steps)), fill_value=0)
     )
-    index = pd.date_range(first.floor(rule), last.floor(rule), freq=rule, unit="s")
-    sums = sums.reindex(index, fill_value=0)
-    mean = sums["weighted"] / sums["readings"].where(sums["readings"] > 0)
-    return pd.DataFrame(
-        {
-            "at": index.strftime("%Y-%m-%dT%H:%M:%S"),
-            "rides": sums["rides"].to_numpy(),
-            "mean_watts": mean.to_numpy(),
-            "total_kw": sums["watts"].to_numpy() / 1000,
-            "cumulative_kw": sums["watts"].cumsum().to_numpy() / 1000,
-        }
+    return steps.table().assign(
+        rides=sums["rides"],
+        mean_watts=sums["weighted"] / sums["readings"].where(sums["readings"] > 0),
+        total_kw=sums["watts"] / 1000,
+        cumulative_kw=sums["watts"].cumsum() / 1000,
     )
 
 
@@ -197,10 +238,6 @@ def table_of(rides: pd.DataFrame) -> pd.DataFrame:
             "Town": rides["town"],
             "Bike": rides["bike_serial"],
             "Duration (min)": (rides["duration_s"] / 60).round(1),
-            "Mean power (W)": rides["mean_power_watts"].round(1),
-            "Highest power (W)": rides["max_power_watts"].round(1),
-            "Energy (kJ)": rides["energy_kj"].round(1),
-            "Mean heart rate (bpm)": rides["mean_heart_rate_bpm"].round(0),
-            "Highest heart rate (bpm)": rides["max_heart_rate_bpm"],
+            **{FIGURE[name].titled: rides[name].round(decimals) for name, decimals in TOLD.items()},
         }
     )

@@ -5,11 +5,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, figures
-from dashboard.formats import change, clock, plain
+from dashboard import figures
+from dashboard.charts import ride as charts
+from dashboard.formats import change, clock, of_one_ride, plain
 from dashboard.layout import Tile, card, draw, tiles, wall_clock
 from dashboard.sources import queries
-from deloton.formats import NOTHING, number
+from deloton.rules.figures import FIGURE, unit_of
+from deloton.showing.formats import NOTHING, number
 
 CHANGE_OVER_S = 10
 TITLES = {
@@ -32,7 +34,8 @@ def show_ride(ride: Any, place: str, *, live: bool) -> None:  # noqa: ANN401 - a
     who(ride, readings)
     totals = {figure: ride.get(figure) for figure in figures.TOTALS}
     if live or pd.isna(ride["ended_at"]):
-        totals = figures.figures_so_far(readings)
+        counted = queries().so_far(int(ride["ride_id"]), ride["started_at"])
+        totals = figures.figures_so_far(counted.rows)
     if live:
         live_tiles(ride, readings, place)
     else:
@@ -105,17 +108,12 @@ def live_tiles(ride: Any, readings: pd.DataFrame, place: str) -> None:  # noqa: 
 
 def total_tiles(totals: Totals, place: str) -> None:
     """What a ride adds up to."""
-    tiles(
-        f"{place}-totals",
-        [
-            Tile("Duration (min:s)", clock(totals["duration_s"])),
-            Tile("Mean power", number(totals["mean_power_watts"], "W")),
-            Tile("Highest power", number(totals["max_power_watts"], "W")),
-            Tile("Energy", number(totals["energy_kj"], "kJ", 1)),
-            Tile("Mean heart rate", number(totals["mean_heart_rate_bpm"], "bpm")),
-            Tile("Highest heart rate", number(totals["max_heart_rate_bpm"], "bpm")),
-        ],
-    )
+    entries = []
+    for name in figures.OF_ONE_RIDE:
+        figure = FIGURE[name]
+        title = f"{figure.title} (min:s)" if figure.unit == "s" else figure.title
+        entries.append(Tile(title, of_one_ride(name, totals[name])))
+    tiles(f"{place}-totals", entries)
 
 
 def heart(
@@ -152,12 +150,13 @@ def bests(ride: Any, totals: Totals, place: str) -> None:  # noqa: ANN401
 
 def best_tile(best: Any) -> Tile:  # noqa: ANN401
     """A figure of this ride, and what it is compared with."""
-    now, before = (in_words(value, best.unit) for value in (best.now, best.best))
+    now, before = (best_in_words(best.metric, value) for value in (best.now, best.best))
     if best.beaten:
         return Tile(best.label, now, ":material/trophy: New best", f"before {before}", good=True)
     return Tile(best.label, now, f"best {before}")
 
 
-def in_words(value: float | None, unit: str) -> str:
+def best_in_words(metric: str, value: float | None) -> str:
     """A best with its unit; spans as minutes and seconds."""
-    return f"{clock(value)} min" if unit == "s" and pd.notna(value) else number(value, unit)
+    words = of_one_ride(metric, value)
+    return f"{words} min" if unit_of(metric) == "s" and words != NOTHING else words

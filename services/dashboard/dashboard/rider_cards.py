@@ -7,9 +7,9 @@ from typing import Any, Final
 import pandas as pd
 
 from dashboard.formats import clock
-from deloton.formats import number
-from deloton.heart_rate import zone_of
-from deloton.palette import ALERT_COLOURS, GREY, ZONE_COLOURS
+from deloton.rules.heart_rate import zone_of
+from deloton.showing.formats import number
+from deloton.showing.palette import ALERT_COLOURS, GREY, ZONE_COLOURS
 
 Rates = Sequence[int | None]
 

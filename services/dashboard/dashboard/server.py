@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from streamlit.starlette import App
 
-from dashboard.access import BasicLogin, TrustedHeader
+from dashboard.access import BasicLogin, RequiredClaim, TrustedHeader
 from dashboard.settings import DashboardSettings
-from deloton.logs import configure_logging
-from deloton.web_headers import SecurityHeaders
+from deloton.running.logs import configure_logging
+from deloton.running.web_headers import SecurityHeaders
 
 SCRIPT = Path(__file__).with_name("app.py")
 
@@ -42,13 +42,17 @@ def make_server(settings: DashboardSettings) -> App:
 
 
 def guards(settings: DashboardSettings) -> list[Middleware]:
-    """What stands before the pages: nothing, a login, or a header's check."""
+    """What stands before the pages: nothing, a login, or what the load balancer tells."""
     if settings.dashboard_user and settings.dashboard_password:
         password = settings.dashboard_password.get_secret_value()
         return [Middleware(BasicLogin, user=settings.dashboard_user, password=password)]
+    before = []
     if settings.dashboard_trusted_header:
-        return [Middleware(TrustedHeader, header=settings.dashboard_trusted_header)]
-    return []
+        before.append(Middleware(TrustedHeader, header=settings.dashboard_trusted_header))
+    if settings.dashboard_required_claim:
+        claim, _, wanted = settings.dashboard_required_claim.partition("=")
+        before.append(Middleware(RequiredClaim, claim=claim, wanted=wanted))
+    return before
 
 
 async def health(_: Request) -> Response:

@@ -8,7 +8,7 @@ from dashboard.database import Database
 from dashboard.queries import Queries
 from dashboard.settings import DashboardSettings
 from dashboard.sharing import SharedAnswers
-from deloton.database import is_transient
+from deloton.store.database import is_transient
 
 
 @st.cache_resource

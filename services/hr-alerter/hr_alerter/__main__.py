@@ -1,4 +1,4 @@
-"""`python -m hr_alerter`: watch heart rates and mail riders until SIGTERM."""
+"""SHELL: `python -m hr_alerter`: watch heart rates and mail riders until SIGTERM."""
 
 import logging
 import sys
@@ -6,8 +6,8 @@ import sys
 import uvloop
 
 from deloton.errors import SettingsError
-from deloton.kafka import get_along_with_uvloop
-from deloton.logs import configure_logging
+from deloton.running.logs import configure_logging
+from deloton.wire.kafka import use_own_connections
 from hr_alerter.app import run
 from hr_alerter.settings import AlerterSettings
 
@@ -21,7 +21,7 @@ def main() -> None:
     configure_logging(settings.log_level)
     for library in ("aiokafka", "botocore", "boto3", "urllib3"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    get_along_with_uvloop()
+    use_own_connections()
     try:
         uvloop.run(run(settings))
     except SettingsError as error:

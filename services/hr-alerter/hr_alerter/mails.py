@@ -5,46 +5,54 @@ the American Heart Association's on exercising with a high heart rate, in plain 
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
 
-from deloton import palette
-from deloton.heart_rate import OWN_LIMIT, AlertLevel
-from hr_alerter.alerts import ClaimedAlert
+from deloton.rules.heart_rate import OWN_LIMIT, SUDDEN, AlertLevel
+from deloton.running.addresses import greeting_name
+from deloton.running.alert_links import AlertLinks
+from deloton.showing import palette
+from hr_alerter.alerts import BegunAlert
 
 
 class Advice(Struct, frozen=True):
     """What a level's mail says; `{bpm}` and `{limit}` are filled in.
 
-    `lead_own` is the lead where the limit is the rider's own; `note` is told of the others.
+    `lead_own` is the lead where the limit is the rider's own, `lead_sudden` where the heart jumped;
+    `note` is told of limits that are not the rider's own.
     """
 
     subject: str
     headline: str
     lead: str
     lead_own: str
+    lead_sudden: str
     note: str
     steps: tuple[str, ...]
 
 
 # Nes et al. 2013: a standard error of 10.8 bpm.
 AVERAGES: Final = (
-    "Formulas give an average: many healthy people differ from it by ten bpm and more."
+    "Formulas give an average: many healthy people differ from it by ten bpm and more. The more "
+    "rides of yours end well, the better we know what your heart can do."
 )
 
 ADVICE: Final = {
     AlertLevel.LOW: Advice(
         "Your heart rate is unusually low: {bpm} bpm",
         "Your heart rate is unusually low",
-        "While you were riding, your heart rate stayed below {limit} bpm. "
+        "While you were pedalling, your heart rate stayed below {limit} bpm. "
         "That is unusual during exercise.",
-        "While you were riding, your heart rate stayed below {limit} bpm, the limit set for you.",
+        "While you were pedalling, your heart rate stayed below {limit} bpm, the limit set for "
+        "you.",
+        "",
         "Trained hearts often beat that slowly at rest, but hardly ever during exercise.",
         (
             "Stop pedalling, stay seated and hold on until you feel steady.",
@@ -57,9 +65,10 @@ ADVICE: Final = {
     AlertLevel.HIGH: Advice(
         "Ease off: your heart rate is high, {bpm} bpm",
         "Ease off: your heart rate is high",
-        "Your heart rate stayed at or above {limit} bpm. From there on your heart works close to "
-        "the most that is expected of it.",
-        "Your heart rate stayed at or above {limit} bpm, the limit set for you.",
+        "Your heart rate stayed at {limit} bpm or more. That is more than we expect of your heart "
+        "in a hard ride.",
+        "Your heart rate stayed at {limit} bpm or more, the limit set for you.",
+        "Your heart rate jumped within seconds, and stayed at {limit} bpm or more.",
         AVERAGES,
         (
             "Turn the resistance down and pedal gently.",
@@ -71,9 +80,10 @@ ADVICE: Final = {
     AlertLevel.CRITICAL: Advice(
         "Stop and rest now: your heart rate is very high, {bpm} bpm",
         "Stop and rest now",
-        "Your heart rate is very high: it stayed at or above {limit} bpm, beyond what is expected "
-        "of your heart at its hardest.",
-        "Your heart rate stayed at or above {limit} bpm, the critical limit set for you.",
+        "Your heart rate stayed at {limit} bpm or more: far more than we expect of your heart at "
+        "its hardest.",
+        "Your heart rate stayed at {limit} bpm or more, the critical limit set for you.",
+        "Your heart rate jumped within seconds, and stayed at {limit} bpm or more.",
         AVERAGES,
         (
             "Stop pushing now. Let your legs spin down for half a minute, then get off and sit.",
@@ -94,7 +104,7 @@ CALL_FOR_HELP: Final = (
 # Colours of each level's headline bar; white text on them has a contrast of 4.5 and more.
 _BARS: Final = {
     AlertLevel.LOW: palette.BLUE,
-    AlertLevel.HIGH: "#8F5A00",
+    AlertLevel.HIGH: palette.DARK_ORANGE,
     AlertLevel.CRITICAL: palette.ALERT_COLOURS["critical"],
 }
 
@@ -108,29 +118,52 @@ _TEMPLATES: Final = Environment(
 )
 
 
-def make_composer(mail_from: str, zone: ZoneInfo) -> Callable[[ClaimedAlert], EmailMessage]:
-    """What turns alerts into mails from this sender, with times in this zone."""
+def make_composer(
+    mail_from: Address, reply_to: Address | None, zone: ZoneInfo, links: AlertLinks | None = None
+) -> Callable[[BegunAlert], EmailMessage]:
+    """What turns alerts into mails from this sender, answered there, with times in this zone.
 
-    def compose_mail(alert: ClaimedAlert) -> EmailMessage:
-        return compose(alert, mail_from, zone)
+    `links` make the way out of them; None: who wants no more has to answer.
+    """
+
+    def compose_mail(alert: BegunAlert) -> EmailMessage:
+        link = links.link_to(alert.alert_id, datetime.now(UTC)) if links else ""
+        return compose(alert, mail_from, zone, reply_to, link)
 
     return compose_mail
 
 
-def compose(alert: ClaimedAlert, mail_from: str, zone: ZoneInfo) -> EmailMessage:
-    """The mail about an alert, in plain text and in HTML.
+def compose(
+    alert: BegunAlert,
+    mail_from: Address,
+    zone: ZoneInfo,
+    reply_to: Address | None = None,
+    link: str = "",
+) -> EmailMessage:
+    """The mail about an alert, in plain text and in HTML; who answers it writes to `reply_to`.
 
-    The same alert always gives the same `Message-ID`: mail programs show a repeated mail once.
+    `link` is the page on which the rider changes what is mailed; mail programs offer it as one
+    click (RFC 8058).
+
+    The same alert always gives the same `Message-ID`: mail programs show a repeated mail once. All
+    mails about one ride refer to it, so that they stand in one thread.
     """
-    facts = _facts_of(alert, zone)
+    facts = {**_facts_of(alert, zone), "link": link}
     mail = EmailMessage()
     mail["From"] = mail_from
+    if reply_to:
+        mail["Reply-To"] = reply_to
     mail["To"] = alert.email
     mail["Subject"] = facts["subject"]
-    mail["Date"] = format_datetime(alert.measured_at)
-    domain = parseaddr(mail_from)[1].rpartition("@")[2]
-    mail["Message-ID"] = f"<heart-rate-alert-{alert.alert_id}@{domain}>"
+    mail["Date"] = format_datetime(alert.seen_at)
+    mail["Message-ID"] = f"<heart-rate-alert-{alert.alert_id}@{mail_from.domain}>"
+    thread = f"<heart-rate-of-ride-{alert.ride_id}@{mail_from.domain}>"
+    mail["In-Reply-To"] = thread
+    mail["References"] = thread
     mail["Auto-Submitted"] = "auto-generated"
+    if link:
+        mail["List-Unsubscribe"] = f"<{link}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     if alert.level is AlertLevel.CRITICAL:
         mail["Importance"] = "high"
     mail.set_content(_TEMPLATES.get_template("alert.txt").render(facts))
@@ -138,19 +171,22 @@ def compose(alert: ClaimedAlert, mail_from: str, zone: ZoneInfo) -> EmailMessage
     return mail
 
 
-def _facts_of(alert: ClaimedAlert, zone: ZoneInfo) -> dict[str, object]:
+def _facts_of(alert: BegunAlert, zone: ZoneInfo) -> dict[str, object]:
     advice = ADVICE[alert.level]
     is_own = alert.limit_rule == OWN_LIMIT
-    figures = {"bpm": alert.heart_rate_bpm, "limit": f"{alert.limit_bpm:g}"}
+    lead = advice.lead_own if is_own else advice.lead
+    if alert.limit_rule == SUDDEN:
+        lead = advice.lead_sudden
+    figures = {"bpm": alert.heart_rate_bpm, "limit": round(alert.limit_bpm)}
     return {
         **figures,
         "subject": advice.subject.format(**figures),
         "headline": advice.headline,
-        "lead": (advice.lead_own if is_own else advice.lead).format(**figures),
+        "lead": lead.format(**figures),
         "steps": advice.steps,
         "signs": CALL_FOR_HELP,
-        "name": alert.first_name,
-        "measured": readable_time(alert.measured_at.astimezone(zone)),
+        "name": greeting_name(alert.first_name),
+        "measured": readable_time(alert.seen_at.astimezone(zone)),
         "rule": alert.limit_rule,
         "note": "" if is_own else advice.note,
         "bar": _BARS[alert.level],

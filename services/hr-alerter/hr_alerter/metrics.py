@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""EDGE: what Prometheus reads at /metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -18,8 +18,23 @@ LATENCY_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120),
 )
 ATTEMPTS = Counter("hr_alerter_mail_attempts", "Tries to send a mail, by what came of it", ["end"])
+OVERTAKEN = Counter(
+    "hr_alerter_overtaken_alerts", "Alerts that another settled while we had their mail under way"
+)
+REFUSED_ADDRESSES = Counter(
+    "hr_alerter_refused_addresses",
+    "Addresses that take no mail any more: bounced for good, or their owner complained",
+    ["state"],
+)
+FEEDBACK = Counter(
+    "hr_alerter_mail_feedback", "What the provider told of mails it had accepted, by kind", ["kind"]
+)
 WAITING = Gauge("hr_alerter_mails_waiting", "Mails that wait for their turn or their next try")
 RETRIES = Counter("hr_alerter_retries", "Other steps that failed and were repeated", ["what"])
+FAILING_SECONDS = Gauge(
+    "hr_alerter_failing_seconds",
+    "For how long something that the work needs has been failing, or 0",
+)
 
 
 def forget_partition(partition: int) -> None:

@@ -4,17 +4,21 @@ A mail that is with the provider when we are killed may be sent twice. So mails 
 other, and side by side only once they would otherwise wait for long. One that the provider is slow
 with holds up no other.
 
+A provider that takes nothing several times in a row is away. Then one mail at a time asks whether
+it is back, often enough; once one is accepted, all that wait may go.
+
 Times are seconds of one clock that never falls back.
 """
 
 import heapq
 import itertools
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
 
-from deloton.heart_rate import AlertLevel
-from hr_alerter.alerts import ClaimedAlert
+from deloton.rules.heart_rate import AlertLevel
+from hr_alerter.alerts import Claim
 
 # Once a mail has waited for its turn for so long, two go at once, and one more for each further
 # tenth of a second: all of them are to arrive within two seconds of their readings.
@@ -22,12 +26,16 @@ PATIENCE_S: Final = 1.0
 ONE_MORE_EACH_S: Final = 0.1
 # A mail that has been under way for longer keeps its connection but counts no more.
 SLOW_S: Final = 0.3
+# One mail in trouble may be the mail's own; three in a row are the provider's.
+OUTAGE_FROM: Final = 3
+# So often the provider is asked whether it is back: riders are to be told within five seconds.
+ASK_AGAIN_AFTER_S: Final = 1.5
 
 
 class Letter(Struct, eq=False):
-    """An alert on its way; `attempt` counts from 1."""
+    """A claimed alert on its way; `attempt` counts from 1."""
 
-    alert: ClaimedAlert
+    claim: Claim
     attempt: int = 1
 
 
@@ -41,6 +49,8 @@ class Outbox:
         self._most_tokens = max(1.0, rate_per_s)
         self._tokens = self._most_tokens
         self._tokens_at = 0.0
+        self._failures = 0
+        self._closed_until = 0.0
         self._numbers = itertools.count()
         self._ready: list[tuple[bool, float, int, Letter]] = []
         self._later: list[tuple[float, int, Letter]] = []
@@ -49,6 +59,11 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._later)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self and not self._begun
 
     def add(self, letter: Letter, due_at: float) -> None:
         """Let a letter wait for its turn, from `due_at` on."""
@@ -69,7 +84,9 @@ class Outbox:
         """When to ask again, in seconds; None: once a letter was added or finished."""
         self._sort_in(now)
         waits = [due_at - now for due_at, *_ in self._later[:1]]
-        if self._ready and self._tokens < 1:
+        if self._ready and self._is_outage:
+            waits += [] if self._begun else [self._closed_until - now]
+        elif self._ready and self._tokens < 1:
             waits.append((1 - self._tokens) / self._rate_per_s)
         elif self._ready:
             waits += [begun + SLOW_S - now for begun in self._young(now)]
@@ -84,14 +101,33 @@ class Outbox:
         """The provider says that we are too fast: begin anew from an empty second."""
         self._tokens = min(self._tokens, 0.0)
 
-    def discard(self, alert_ids: set[int]) -> None:
-        """Forget letters that wait and are no longer ours to send."""
-        self._ready = [one for one in self._ready if one[-1].alert.alert_id not in alert_ids]
-        self._later = [one for one in self._later if one[-1].alert.alert_id not in alert_ids]
+    def found_closed(self, now: float) -> None:
+        """The provider took a letter not now."""
+        self._failures += 1
+        self._closed_until = now + ASK_AGAIN_AFTER_S
+
+    def found_open(self, now: float) -> None:
+        """The provider has judged a letter: after an outage, all that wait are due at once."""
+        if self._is_outage:
+            self._later = [(min(due_at, now), number, one) for due_at, number, one in self._later]
+            heapq.heapify(self._later)
+        self._failures = 0
+
+    def withdraw(self, alert_ids: Collection[int]) -> list[Letter]:
+        """Take out those letters of these alerts that wait for their turn or their next try."""
+        waiting = [one[-1] for one in self._ready] + [one[-1] for one in self._later]
+        withdrawn = [letter for letter in waiting if letter.claim.alert_id in alert_ids]
+        self._ready = [one for one in self._ready if one[-1].claim.alert_id not in alert_ids]
+        self._later = [one for one in self._later if one[-1].claim.alert_id not in alert_ids]
         heapq.heapify(self._ready)
         heapq.heapify(self._later)
-        waiting = {one[-1] for one in self._ready}
-        self._ready_since = {k: at for k, at in self._ready_since.items() if k in waiting}
+        for letter in withdrawn:
+            self._ready_since.pop(letter, None)
+        return withdrawn
+
+    @property
+    def _is_outage(self) -> bool:
+        return self._failures >= OUTAGE_FROM
 
     def _sort_in(self, now: float) -> None:
         earned = (now - self._tokens_at) * self._rate_per_s
@@ -100,11 +136,13 @@ class Outbox:
         while self._later and self._later[0][0] <= now:
             due_at, number, letter = heapq.heappop(self._later)
             self._ready_since[letter] = due_at
-            alert = letter.alert
-            urgency = (alert.level is not AlertLevel.CRITICAL, alert.measured_at.timestamp())
+            claim = letter.claim
+            urgency = (claim.level is not AlertLevel.CRITICAL, claim.seen_at.timestamp())
             heapq.heappush(self._ready, (*urgency, number, letter))
 
     def _has_room(self, now: float) -> bool:
+        if self._is_outage:
+            return not self._begun and now >= self._closed_until
         if len(self._begun) >= self._connections:
             return False
         impatience_s = self._longest_wait_s(now) - PATIENCE_S

@@ -1,54 +1,58 @@
-"""SHELL: claims pending alerts and mails them, until each is settled one way or another."""
+"""SHELL: claims alerts and mails them, until each is settled one way or another."""
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from typing import Final
+from typing import Final, TypeVar
 
-import asyncpg
 from msgspec import Struct
 
-from deloton import database
-from deloton.errors import MailError, MailRefused, MailThrottled
-from deloton.health import Health
-from deloton.logs import get_logger
-from deloton.mail import Mailer, parse_address
-from deloton.retries import until_it_works
+from deloton.errors import AddressRefused, MailError, MailRefused, MailThrottled, MailUnknown
+from deloton.rules.heart_rate import AlertLevel
+from deloton.running.addresses import parse_address
+from deloton.running.health import Health
+from deloton.running.logs import get_logger
+from deloton.running.retries import until_it_works
+from deloton.store import database
+from deloton.wire.mail import Mailer
 from hr_alerter import metrics
-from hr_alerter.alerts import AlertState, ClaimedAlert
-from hr_alerter.claims import Claims
+from hr_alerter.alerts import AlertState, BegunAlert
 from hr_alerter.outbox import Letter, Outbox
-from hr_alerter.store import settle_alert
+from hr_alerter.ownership import Owner
 
 _log = get_logger(__name__)
 
+T = TypeVar("T")
+
 # What another alerter left pending is looked for so often; our own alerts wake us.
 LOOK_EVERY_S: Final = 1.0
-# The most alerts in hand: bounds the memory.
+# The most alerts in hand: bounds the memory, and what is renewed each second.
 MOST_IN_HAND: Final = 1_000
 FIRST_WAIT_S: Final = 0.5
-LONGEST_WAIT_S: Final = 15.0
+# Riders are to be told within five seconds of the provider's being back.
+LONGEST_WAIT_S: Final = 3.0
+LET_GO_WITHIN_S: Final = 1.5
 _LARGEST_INTEGER: Final = 2**31 - 1
 
-Compose = Callable[[ClaimedAlert], EmailMessage]
+Compose = Callable[[BegunAlert], EmailMessage]
 
 
 class SendingRules(Struct, frozen=True):
-    """How fast, how often and for how long a mail is tried."""
+    """How fast a mail goes, how long it is of use, and how long its answer is waited for."""
 
     rate_per_s: float = 14.0
     connections: int = 10
-    attempts: int = 12
     max_age: timedelta = timedelta(minutes=2)
+    answer_within_s: float = 10.0
 
 
 def retry_wait_s(attempt: int) -> float:
-    """How long to wait after so many attempts: doubles up to 15 s, half of it by chance."""
-    longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (attempt - 1))
+    """How long to wait after so many attempts: doubles up to 3 s, half of it by chance."""
+    longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(attempt - 1, 10))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  not a secret
 
 
@@ -56,24 +60,19 @@ class Sender:
     """Mails what is pending, whoever stored it."""
 
     def __init__(
-        self,
-        pool: asyncpg.Pool,
-        claims: Claims,
-        mailer: Mailer,
-        compose: Compose,
-        rules: SendingRules,
-        health: Health,
+        self, owner: Owner, mailer: Mailer, compose: Compose, rules: SendingRules, health: Health
     ) -> None:
         """Describe the way from rows to mails; `run` walks it."""
-        self._pool = pool
-        self._claims = claims
+        self._owner = owner
         self._mailer = mailer
         self._compose = compose
         self._rules = rules
         self._health = health
         self._outbox = Outbox(rules.rate_per_s, rules.connections)
-        self._in_hand: set[int] = set()
-        self._settled: set[int] = set()
+        # The alerts that are ours, and the fence of each claim.
+        self._in_hand: dict[int, int] = {}
+        self._with_the_provider: set[int] = set()
+        self._renewed_at = 0.0
         self._rows_wait = asyncio.Event()
         self._letters_move = asyncio.Event()
         self._stopping = False
@@ -83,46 +82,85 @@ class Sender:
         self._rows_wait.set()
 
     async def run(self) -> None:
-        """Claim and send until `stop`; returns once no mail is with the provider any more."""
+        """Claim and send until `stop`; returns once no mail is with the provider any more.
+
+        Cancelled before that, it notes of those that are that nobody knows what became of them.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._claim_until_stopped())
+                tasks.create_task(self._own_until_stopped())
                 tasks.create_task(self._send_until_stopped(tasks))
         finally:
-            await self._claims.close()
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(LET_GO_WITHIN_S):
+                    await self._owner.let_go(self._with_the_provider)
 
     def stop(self) -> None:
-        """Begin no mail any more; what waits stays pending."""
+        """Begin no mail any more; what waits is given back."""
         self._stopping = True
         self._rows_wait.set()
         self._letters_move.set()
 
-    async def _claim_until_stopped(self) -> None:
+    async def _own_until_stopped(self) -> None:
         while not self._stopping:
             self._rows_wait.clear()
-            await self._insist_on_database(self._claim)
+            await self._insist("claiming", self._own)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._rows_wait.wait(), LOOK_EVERY_S)
 
-    async def _claim(self) -> None:
-        released = set(self._settled)
-        await self._claims.release(released)
-        self._settled -= released
-        self._in_hand -= released
-        claimed = await self._claims.claim(self._in_hand, MOST_IN_HAND - len(self._in_hand))
-        if claimed.lost:
-            _log.warning("claims lost with the connection", alerts=len(claimed.lost))
-            self._outbox.discard(claimed.lost)
-            self._in_hand -= claimed.lost
-        for alert in claimed.alerts:
-            self._in_hand.add(alert.alert_id)
-            if (state := self._foregone(alert)) is not None:
-                await self._settle(alert, state)
-            else:
-                self._outbox.add(Letter(alert), time.monotonic())
-        if claimed.alerts:
+    async def _own(self) -> None:
+        """Renew what is ours, put aside what came too late, and claim what is nobody's."""
+        if time.monotonic() - self._renewed_at >= LOOK_EVERY_S:
+            await self._renew()
+            self._renewed_at = time.monotonic()
+        room = MOST_IN_HAND - len(self._in_hand)
+        for claim in await self._owner.claim(room) if room and not self._stopping else ():
+            self._in_hand[claim.alert_id] = claim.fence
+            self._outbox.add(Letter(claim), time.monotonic())
             self._letters_move.set()
         metrics.WAITING.set(len(self._outbox))
+        if self._outbox.is_idle:
+            # Whether the provider is back is known only from the next mail.
+            self._health.working("mail")
+
+    async def _renew(self) -> None:
+        ours = dict(self._in_hand)
+        held = await self._owner.renew()
+        self._forget({one for one in ours if one not in held or held[one].fence != ours[one]})
+        fresh_from = datetime.now(UTC) - self._rules.max_age
+        self._note_expired(await self._owner.expire_unowned(fresh_from))
+        await self._expire(
+            {one for one, claim in held.items() if claim.seen_at < fresh_from}, fresh_from
+        )
+
+    def _forget(self, lost: set[int]) -> None:
+        if lost and (waiting := self._outbox.withdraw(lost)):
+            _log.warning("alerts are no longer ours to send", alerts=len(waiting))
+        for alert_id in lost - self._with_the_provider:
+            self._in_hand.pop(alert_id, None)
+
+    async def _expire(self, late: set[int], fresh_from: datetime) -> None:
+        """Settle those that wait and came too late; what is under way goes on."""
+        letters = self._outbox.withdraw(late)
+        if not letters:
+            return
+        expired: Mapping[int, AlertLevel] = {}
+        try:
+            attempts = {letter.claim.alert_id: letter.attempt - 1 for letter in letters}
+            expired = await self._owner.expire(attempts, fresh_from)
+            self._note_expired(expired)
+        finally:
+            for letter in letters:
+                if letter.claim.alert_id in expired:
+                    self._in_hand.pop(letter.claim.alert_id, None)
+                else:
+                    self._outbox.add(letter, time.monotonic())
+
+    def _note_expired(self, expired: Mapping[int, AlertLevel]) -> None:
+        for level in expired.values():
+            metrics.ALERTS.labels(level, AlertState.EXPIRED).inc()
+        if expired:
+            _log.warning("alerts came too late to be of use", alerts=len(expired))
 
     async def _send_until_stopped(self, tasks: asyncio.TaskGroup) -> None:
         while not self._stopping:
@@ -134,39 +172,50 @@ class Sender:
                 await asyncio.wait_for(self._letters_move.wait(), wait_s)
 
     async def _try(self, letter: Letter) -> None:
+        alert_id = letter.claim.alert_id
         try:
-            if self._is_too_old(letter.alert, datetime.now(UTC)):
-                was_tried = letter.attempt > 1
-                state = AlertState.FAILED if was_tried else AlertState.EXPIRED
-                await self._settle(letter.alert, state, attempts=letter.attempt - 1)
+            alert = await self._begin(letter)
+            if alert is None:
+                self._in_hand.pop(alert_id, None)
+            elif (state := self._foregone(alert)) is not None:
+                await self._settle(letter, alert, state, attempts=letter.attempt - 1)
             else:
-                await self._send(letter)
+                self._with_the_provider.add(alert_id)
+                await self._send(letter, alert)
+                self._with_the_provider.discard(alert_id)
         finally:
             self._outbox.finish(letter)
             self._letters_move.set()
 
-    def _foregone(self, alert: ClaimedAlert) -> AlertState | None:
-        """What becomes of an alert that need not be tried."""
-        if self._is_too_old(alert, datetime.now(UTC)):
-            return AlertState.EXPIRED
-        return AlertState.UNDELIVERABLE if parse_address(alert.email) is None else None
+    async def _begin(self, letter: Letter) -> BegunAlert | None:
+        """The alert as it is now; asked again where the answer is too old to be relied upon."""
+        while True:
+            asked_at = time.monotonic()
+            alert = await self._insist("mailing", lambda: self._owner.begin(letter.claim))
+            if time.monotonic() - asked_at < self._rules.answer_within_s:
+                return alert
 
-    async def _send(self, letter: Letter) -> None:
-        alert = letter.alert
+    def _foregone(self, alert: BegunAlert) -> AlertState | None:
+        """What becomes of an alert that need not be tried."""
+        if datetime.now(UTC) - alert.seen_at > self._rules.max_age:
+            return AlertState.EXPIRED
+        is_reachable = parse_address(alert.email) is not None and not alert.is_refused
+        is_welcome = alert.is_wanted and is_reachable
+        return None if is_welcome else AlertState.UNDELIVERABLE
+
+    async def _send(self, letter: Letter, alert: BegunAlert) -> None:
         try:
             message_id = await self._mailer.send(self._compose(alert))
-        except MailRefused as refusal:
-            metrics.ATTEMPTS.labels("refused").inc()
-            _log.warning("mail refused", alert_id=alert.alert_id, reason=str(refusal))
-            await self._settle(alert, AlertState.FAILED, attempts=letter.attempt)
         except MailError as error:
-            await self._try_later(letter, error)
+            await self._look_into(letter, alert, error)
         else:
             latency = datetime.now(UTC) - alert.measured_at
             metrics.ATTEMPTS.labels("accepted").inc()
             metrics.LATENCY_SECONDS.observe(max(0.0, latency.total_seconds()))
+            self._outbox.found_open(time.monotonic())
             self._health.working("mail")
             await self._settle(
+                letter,
                 alert,
                 AlertState.SENT,
                 attempts=letter.attempt,
@@ -175,59 +224,86 @@ class Sender:
                 latency_ms=min(max(0, latency // timedelta(milliseconds=1)), _LARGEST_INTEGER),
             )
 
-    async def _try_later(self, letter: Letter, error: MailError) -> None:
-        alert = letter.alert
-        throttled = isinstance(error, MailThrottled)
-        metrics.ATTEMPTS.labels("throttled" if throttled else "unavailable").inc()
-        if throttled:
-            self._outbox.slow_down()
-        else:
-            self._health.failing("mail")
-        wait_s = retry_wait_s(letter.attempt)
-        next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
-        _log.warning(
-            "mail not accepted",
-            alert_id=alert.alert_id,
-            reason=str(error),
-            attempt=letter.attempt,
-            wait_s=round(wait_s, 1),
-        )
-        if letter.attempt >= self._rules.attempts or self._is_too_old(alert, next_at):
-            await self._settle(alert, AlertState.FAILED, attempts=letter.attempt)
-        elif alert.alert_id in self._in_hand:
-            self._outbox.add(Letter(alert, letter.attempt + 1), time.monotonic() + wait_s)
+    async def _look_into(self, letter: Letter, alert: BegunAlert, error: MailError) -> None:
+        told = {"alert_id": alert.alert_id, "reason": str(error), "attempt": letter.attempt}
+        match error:
+            case AddressRefused():
+                metrics.ATTEMPTS.labels("refused").inc()
+                _log.warning("address refused", **told)
+                self._outbox.found_open(time.monotonic())
+                await self._refuse_address(alert)
+                await self._settle(letter, alert, AlertState.BOUNCED, attempts=letter.attempt)
+            case MailRefused():
+                metrics.ATTEMPTS.labels("refused").inc()
+                _log.warning("mail refused", **told)
+                self._outbox.found_open(time.monotonic())
+                await self._settle(letter, alert, AlertState.FAILED, attempts=letter.attempt)
+            case MailUnknown():
+                # A second mail about the same minute frightens; it may be the second of many.
+                metrics.ATTEMPTS.labels("unknown").inc()
+                _log.warning("mail may have been accepted", **told)
+                self._health.failing("mail")
+                await self._settle(letter, alert, AlertState.UNKNOWN, attempts=letter.attempt)
+            case MailThrottled():
+                self._outbox.slow_down()
+                self._try_later(letter, "throttled", told)
+            case _:
+                self._outbox.found_closed(time.monotonic())
+                self._try_later(letter, "unavailable", told)
 
-    def _is_too_old(self, alert: ClaimedAlert, moment: datetime) -> bool:
-        return moment - alert.measured_at > self._rules.max_age
+    async def _refuse_address(self, alert: BegunAlert) -> None:
+        addresses = (alert.email or "",)
+        refuse = self._owner.refuse
+        refused = await self._insist("mailing", lambda: refuse(addresses, AlertState.BOUNCED))
+        metrics.REFUSED_ADDRESSES.labels(AlertState.BOUNCED).inc(len(refused))
+
+    def _try_later(self, letter: Letter, end: str, told: dict[str, object]) -> None:
+        metrics.ATTEMPTS.labels(end).inc()
+        self._health.failing("mail")
+        wait_s = retry_wait_s(letter.attempt)
+        _log.warning("mail not accepted", **told, wait_s=round(wait_s, 1))
+        if letter.claim.alert_id in self._in_hand:
+            again = Letter(letter.claim, letter.attempt + 1)
+            self._outbox.add(again, time.monotonic() + wait_s)
 
     async def _settle(
         self,
-        alert: ClaimedAlert,
+        letter: Letter,
+        alert: BegunAlert,
         state: AlertState,
         *,
-        attempts: int = 0,
+        attempts: int,
         provider_message_id: str | None = None,
         latency_ms: int | None = None,
     ) -> None:
-        await self._insist_on_database(
-            lambda: settle_alert(
-                self._pool,
-                alert.alert_id,
+        was_ours = await self._insist(
+            "mailing",
+            lambda: self._owner.settle(
+                letter.claim,
+                alert,
                 state,
                 attempts=attempts,
                 provider_message_id=provider_message_id,
                 latency_ms=latency_ms,
-            )
+            ),
         )
-        self._settled.add(alert.alert_id)
-        metrics.ALERTS.labels(alert.level, state).inc()
-        _log.info("alert settled", alert_id=alert.alert_id, level=alert.level, state=state)
+        self._in_hand.pop(alert.alert_id, None)
+        if was_ours:
+            metrics.ALERTS.labels(alert.level, state).inc()
+            _log.info("alert settled", alert_id=alert.alert_id, level=alert.level, state=state)
+        else:
+            metrics.OVERTAKEN.inc()
+            _log.warning("alert was settled by another", alert_id=alert.alert_id, state=state)
 
-    async def _insist_on_database(self, step: Callable[[], Awaitable[None]]) -> None:
-        await until_it_works(
-            "database",
+    async def _insist(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
+        """Do what needs the database; its failures are told apart by what they keep from us."""
+        name, who = f"database: {what}", asyncio.current_task()
+        result = await until_it_works(
+            name,
             step,
             passes_by_itself=database.is_transient,
-            on_failure=lambda: self._health.failing("database"),
+            on_failure=lambda: self._health.failing(name, who),
+            longest_wait_s=LOOK_EVERY_S,
         )
-        self._health.working("database")
+        self._health.working(name, who)
+        return result

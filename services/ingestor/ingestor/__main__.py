@@ -1,4 +1,4 @@
-"""`python -m ingestor`: run the worker; `replay-dead-letters`: send what can be read by now."""
+"""SHELL: `python -m ingestor`: the worker; `replay-dead-letters`: send what can be read by now."""
 
 import asyncio
 import gc
@@ -12,13 +12,14 @@ import typer
 import uvloop
 
 from deloton.errors import SettingsError
-from deloton.kafka import get_along_with_uvloop
-from deloton.logs import configure_logging
+from deloton.running.commands import help_of
+from deloton.running.logs import configure_logging
+from deloton.wire.kafka import use_own_connections
 from ingestor.app import IngestorApp
 from ingestor.dead_letters import replay_dead_letters
 from ingestor.settings import IngestorSettings
 
-cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
 
 
 @cli.callback(invoke_without_command=True)
@@ -28,7 +29,7 @@ def run(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         _refuse_taken_port(settings.metrics_port)
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        get_along_with_uvloop()
+        use_own_connections()
         # A batch is tens of thousands of objects without cycles: look for garbage less often.
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)

@@ -7,28 +7,36 @@ twice changes nothing.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import assert_never
 
 import asyncpg
 
-from deloton.assembly import (
+from deloton.feed.assembly import (
     PAIR_WINDOW,
     SAME_BEGINNING,
-    SILENCE,
+    Reading,
     Ride,
     Started,
     stream_key,
     unknown_bike,
 )
-from deloton.database import Connection
-from deloton.log_lines import (
+from deloton.feed.log_lines import (
+    DoubtfulLine,
+    Marker,
     Refusal,
     RefusalReason,
     RideAnnounced,
     RideLine,
+    RiderRequested,
     TelemetryLine,
     parse_message,
 )
+from deloton.rules.silence import SILENCE
+from deloton.store.database import REFUSALS, Connection
+from ingestor.deleted import wait_for_deletions
 from ingestor.partition_state import Record, RefusedRecord
+from ingestor.refusals import refused_by_database
 from ingestor.riders import store_riders
 from ingestor.rides import recount_ride
 
@@ -38,11 +46,13 @@ _BIKES_OF_STREAM = """
 SELECT bike_serial FROM ingest_streams WHERE topic = $1 AND partition = $2 AND stream_key = $3
 """
 
+# The ride with what our time has ahead of its bike's clock.
 _RIDE_AT = """
-SELECT ride_id FROM rides WHERE bike_serial = ANY($1::text[])
-AND started_at <= $2
-AND (ended_at IS NULL OR ended_at >= $2::timestamptz - $3::interval)
-ORDER BY started_at DESC LIMIT 1
+SELECT ride_id, started_at - beginning AS ahead
+FROM rides, unnest(coalesce(clock_beginnings, ARRAY[started_at])) AS beginning
+WHERE bike_serial = ANY($1::text[]) AND beginning <= $2
+AND (ended_at IS NULL OR beginning + (ended_at - started_at) >= $2::timestamptz - $3::interval)
+ORDER BY beginning DESC LIMIT 1
 """
 
 _COMPLETE_WITH_RIDE_LINE = """
@@ -102,10 +112,15 @@ async def amend_rides(
     async with pool.acquire() as connection:
         for record in records:
             bikes = await _bikes_of(connection, topic, partition, stream_key(record.key))
-            async with connection.transaction():
-                refusal = await _amend(connection, bikes, record)
-            if refusal is not None:
-                refused.append(RefusedRecord(record, refusal))
+            try:
+                async with connection.transaction():
+                    await wait_for_deletions(connection)
+                    refusal = await _amend(connection, bikes, record)
+            except REFUSALS as error:
+                refused.append(refused_by_database(record, error))
+            else:
+                if refusal is not None:
+                    refused.append(RefusedRecord(record, refusal))
     return refused
 
 
@@ -115,37 +130,81 @@ async def _bikes_of(connection: Connection, topic: str, partition: int, key: byt
 
 
 async def _amend(connection: Connection, bikes: list[str], record: Record) -> Refusal | None:
-    match parse_message(record.value):
+    line = parse_message(record.value)
+    match line:
         case Refusal() as refusal:
             return refusal
-        case RideAnnounced() as line:
+        case DoubtfulLine(refusal=refusal):
+            # Its reading is stored: only what cannot be is missing from it, and still cannot be.
+            return refusal
+        case RideAnnounced():
             return await _amend_rider(connection, bikes, line)
-        case RideLine() | TelemetryLine() as line:
+        case RideLine() | TelemetryLine():
             return await _amend_reading(connection, bikes, line)
-    return None
+        case Marker() | RiderRequested():
+            return None  # it told when a ride was to begin: that is known by now
+        case _:
+            assert_never(line)
 
 
 async def _amend_reading(
     connection: Connection, bikes: list[str], line: RideLine | TelemetryLine
 ) -> Refusal | None:
-    ride_id = await connection.fetchval(_RIDE_AT, bikes, line.at, SILENCE)
-    if ride_id is None:
+    ride = await connection.fetchrow(_RIDE_AT, bikes, line.at, SILENCE)
+    if ride is None:
         return NO_RIDE_THEN
+    ride_id, at = ride["ride_id"], line.at + ride["ahead"]
     if isinstance(line, RideLine):
-        values = (line.elapsed_s, line.resistance)
-        await connection.execute(_COMPLETE_WITH_RIDE_LINE, ride_id, line.at, *values, PAIR_WINDOW)
+        await _complete_with_ride_line(connection, ride_id, at, line.elapsed_s, line.resistance)
     else:
-        await connection.execute(
-            _COMPLETE_WITH_TELEMETRY,
-            ride_id,
-            line.at,
-            line.heart_rate_bpm,
-            line.cadence_rpm,
-            line.power_watts,
-            PAIR_WINDOW,
-        )
-    await recount_ride(connection, ride_id, line.at)
+        values = (line.heart_rate_bpm, line.cadence_rpm, line.power_watts)
+        await _complete_with_telemetry(connection, ride_id, at, values)
+    await recount_ride(connection, ride_id, at)
     return None
+
+
+async def amend_halves(connection: Connection, halves: Iterable[Reading]) -> None:
+    """Complete readings by late halves, or add these; belongs into the offset's transaction."""
+    for half in halves:
+        ride_id = half.ride.ride_id
+        if half.elapsed_s is not None:
+            await _complete_with_ride_line(
+                connection, ride_id, half.at, half.elapsed_s, half.resistance
+            )
+        else:
+            values = (half.heart_rate_bpm, half.cadence_rpm, half.power_watts)
+            await _complete_with_telemetry(connection, ride_id, half.at, values)
+
+
+async def recount_amended(connection: Connection, halves: Iterable[Reading]) -> None:
+    """Total the rides anew that have ended and were amended."""
+    latest: dict[int, datetime] = {}
+    for half in halves:
+        if half.ride.ride_id is not None:
+            before = latest.get(half.ride.ride_id, half.at)
+            latest[half.ride.ride_id] = max(before, half.at)
+    for ride_id, at in latest.items():
+        await recount_ride(connection, ride_id, at)
+
+
+async def _complete_with_ride_line(
+    connection: Connection,
+    ride_id: int | None,
+    at: datetime,
+    elapsed_s: float,
+    resistance: int | None,
+) -> None:
+    values = (ride_id, at, elapsed_s, resistance, PAIR_WINDOW)
+    await connection.execute(_COMPLETE_WITH_RIDE_LINE, *values)
+
+
+async def _complete_with_telemetry(
+    connection: Connection,
+    ride_id: int | None,
+    at: datetime,
+    values: tuple[int | None, int | None, float | None],
+) -> None:
+    await connection.execute(_COMPLETE_WITH_TELEMETRY, ride_id, at, *values, PAIR_WINDOW)
 
 
 async def _amend_rider(

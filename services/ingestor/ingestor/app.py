@@ -9,12 +9,14 @@ import faust
 from aiohttp import web
 from faust.types import TP, StreamT
 
-from deloton import database, kafka
 from deloton.errors import PartitionLost
-from deloton.health import Health, HealthReport
-from deloton.logs import get_logger
-from deloton.pages import serve_pages
-from deloton.retries import until_it_works
+from deloton.running.health import Health, HealthReport
+from deloton.running.logs import get_logger
+from deloton.running.pages import serve_pages
+from deloton.running.retries import until_it_works
+from deloton.store import database
+from deloton.wire import kafka
+from ingestor import metrics
 from ingestor.claims import claim_partition
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
@@ -31,6 +33,8 @@ LONGEST_ANSWER_S = 5.0
 POOL_SIZE = 10
 # How long a worker that stops tries to leave its last offsets in Kafka.
 COMMIT_S = 5.0
+# A question to one broker, of a few hundred bytes.
+METADATA_MAX_AGE_MS = 5_000
 COMMIT_AGAIN_S = 0.1
 # A worker that was frozen in a transaction holds its partition's row: PostgreSQL lets it go, so
 # that the successor's claim need not wait until it wakes.
@@ -65,7 +69,10 @@ class IngestorApp(faust.App):
         self.workers.clear()
         self._lost_at.clear()
         # The raw topic may have grown.
-        await self._insist("broker", kafka.is_transient, self._prepare_topics)
+        needed = max((tp.partition + 1 for tp in assigned), default=0)
+        await self._insist(
+            "broker", kafka.is_transient, lambda: ensure_topics(self.settings, needed)
+        )
         for tp in sorted(assigned):
             self.workers[tp.partition] = await self._claim(tp.partition)
         _log.info("partitions assigned", partitions=sorted(self.workers))
@@ -79,7 +86,10 @@ class IngestorApp(faust.App):
         """Open the pages, then wait for what the work depends on."""
         settings = self.settings
         self._pages = await serve_pages(
-            settings.listen_address, settings.metrics_port, self._report_health
+            settings.listen_address,
+            settings.metrics_port,
+            self._report_health,
+            metrics.FAILING_SECONDS,
         )
         await self._insist("broker", kafka.is_transient, self._prepare_topics)
         self._outlets = await self._connect()
@@ -240,6 +250,8 @@ def _faust_settings(settings: IngestorSettings) -> dict[str, Any]:
         "broker_session_timeout": session_s,
         "broker_heartbeat_interval": session_s / 5,
         "broker_rebalance_timeout": 2 * session_s,
+        # So soon partitions that were added are seen.
+        "consumer_metadata_max_age_ms": METADATA_MAX_AGE_MS,
         "broker_request_timeout": max(90.0, 2 * session_s),
         "broker_max_poll_records": settings.batch_records,
         "consumer_max_fetch_size": settings.fetch_bytes,

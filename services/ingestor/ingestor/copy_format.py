@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from struct import Struct
 
-from deloton.assembly import Reading
+from deloton.feed.assembly import Reading
 
 READING_COLUMNS = (
     "ride_id",
@@ -49,9 +49,9 @@ def _encode_reading(reading: Reading) -> bytes:
     at = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     ride_id = reading.ride.ride_id
     elapsed_s, power_watts = reading.elapsed_s, reading.power_watts
-    if elapsed_s is None or power_watts is None:
-        return _encode_half(reading, at)
     cadence_rpm, resistance = reading.cadence_rpm, reading.resistance
+    if elapsed_s is None or power_watts is None or cadence_rpm is None or resistance is None:
+        return _encode_half(reading, at)
     heart_rate_bpm = reading.heart_rate_bpm
     if heart_rate_bpm is None:
         return _pack_without_heart_rate(

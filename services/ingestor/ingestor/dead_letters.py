@@ -12,8 +12,8 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
-from deloton.kafka import client_options
-from deloton.log_lines import Refusal, parse_message
+from deloton.feed.log_lines import DoubtfulLine, Refusal, RefusalReason, parse_message
+from deloton.wire.kafka import client_options
 from ingestor.partition_state import REPLAY_HEADER
 from ingestor.publisher import CUT_HEADER
 from ingestor.settings import IngestorSettings
@@ -36,8 +36,15 @@ async def replay_dead_letters(
                 continue
             if reason not in (None, headers["reason"].decode()):
                 continue
+            if headers["reason"].decode() == RefusalReason.TWO_BIKES:
+                # Sent again, they would be mixed after all: nobody knows of which bike each is.
+                counts["unreadable"] += 1
+                counts["read"] += 1
+                continue
             counts["read"] += 1
-            if CUT_HEADER in headers or isinstance(parse_message(letter.value), Refusal):
+            if CUT_HEADER in headers or isinstance(
+                parse_message(letter.value), Refusal | DoubtfulLine
+            ):
                 counts["unreadable"] += 1
                 continue
             counts["sent"] += 1

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""EDGE: what Prometheus reads at /metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -8,6 +8,14 @@ RIDES = Counter("ingestor_rides_started", "Rides begun")
 HEART_RATES = Counter("ingestor_heart_rates", "Heart rates sent to Kafka")
 REPEATS = Counter("ingestor_repeated_lines", "Lines that told nothing new and were dropped")
 DEAD_LETTERS = Counter("ingestor_dead_letters", "Lines refused, by reason", ["reason"])
+TWO_BIKES = Counter(
+    "ingestor_two_bikes_lines", "Lines refused because two bikes share their message's key"
+)
+REFUSED_BY_DATABASE = Counter(
+    "ingestor_refused_by_database",
+    "Lines, and ends of rides, that PostgreSQL refused, by SQLSTATE",
+    ["sqlstate"],
+)
 BATCHES = Counter("ingestor_batches", "Batches stored", ["partition"])
 BATCH_LINES = Histogram(
     "ingestor_batch_lines", "Lines a batch", buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000)
@@ -25,6 +33,10 @@ SECONDS_BEHIND = Gauge(
 )
 OPEN_RIDES = Gauge("ingestor_open_rides", "Rides in progress", ["partition"])
 RETRIES = Counter("ingestor_retries", "Attempts that failed and were repeated", ["what"])
+FAILING_SECONDS = Gauge(
+    "ingestor_failing_seconds",
+    "For how long something that the work needs has been failing, or 0",
+)
 
 
 def forget_partition(partition: int) -> None:

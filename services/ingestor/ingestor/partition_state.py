@@ -1,36 +1,36 @@
 """CORE: what a worker knows of one partition, and what a batch of its records comes to."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Generator, Iterable, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
-from deloton.assembly import Assembled, Stream, end_silent_rides, stream_key, unknown_bike
-from deloton.log_lines import Refusal, RideLine, parse_messages
+from deloton.feed.assembly import (
+    Assembled,
+    Forgotten,
+    Memory,
+    Record,
+    RefusedRecord,
+    Stream,
+    end_silent_rides,
+    stream_key,
+    unknown_bike,
+)
+from deloton.feed.assembly.crowd import Crowd
+from deloton.feed.assembly.state import Held
+from deloton.feed.log_lines import (
+    DoubtfulLine,
+    Parsed,
+    Refusal,
+    RideAnnounced,
+    RideLine,
+    TelemetryLine,
+    parse_message,
+    parse_messages,
+)
 
-
-class Record(Protocol):
-    """What we read of a Kafka record."""
-
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
-
-
-class RefusedRecord(Struct, frozen=True):
-    """A record that becomes a dead letter, and why."""
-
-    record: Record
-    refusal: Refusal
+__all__ = ["Batch", "PartitionState", "Question", "Record", "RefusedRecord", "is_replayed"]
 
 
 class Batch(Struct, frozen=True):
@@ -43,22 +43,60 @@ class Batch(Struct, frozen=True):
     records: int
     newest_timestamp_ms: int
     assembled: Assembled
-    refused: list[RefusedRecord]
     replayed: list[Record]
+
+    @property
+    def refused(self) -> list[RefusedRecord]:
+        """The records that become dead letters."""
+        return self.assembled.refused
+
+
+class Question(Struct, frozen=True):
+    """What must be looked up before a batch can go on.
+
+    `serials`: up to which stamp these bikes have told. With a `stamp`, instead: the rides of the
+    one bike around it.
+    """
+
+    serials: list[str]
+    stamp: datetime | None = None
+
+
+class KeptRecord(Struct, frozen=True, array_like=True):
+    """A record that is held over the end of a batch: it may become a dead letter yet."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+HalfNote = tuple[datetime, float, int | None]
 
 
 class StreamNote(Struct, frozen=True, array_like=True):
     """What the rows of a stream's last ride do not tell of it: see `PartitionState.notes`."""
 
     key: bytes
-    waiting: tuple[datetime, float, int] | None
+    waiting: HalfNote | None
     progress: tuple[datetime, datetime, float, datetime | None, datetime | None] | None
     announced: bool = False
+    held: KeptRecord | None = None
+    crowd: tuple[datetime | None, float, int] | None = None
+    tail: tuple[datetime | None, bool] = (None, False)
+    clock_ahead_us: int | None = None
+    from_s: float = 0.0
+    held_is_told: bool = False
+    unpaired: KeptRecord | None = None
+    late_half: HalfNote | None = None
 
 
 _encode_notes = msgspec.msgpack.Encoder().encode
 _decode_notes = msgspec.msgpack.Decoder(list[StreamNote]).decode
 
+# Of longer rides the last readings are looked for in no more daily partitions than this.
+RESTORED_WITHIN = timedelta(days=1)
 REPLAY_HEADER = "deloton-replayed"
 
 
@@ -66,74 +104,160 @@ class PartitionState:
     """The streams of one partition. A record without a key belongs to the stream b""."""
 
     def __init__(
-        self, streams: Iterable[Stream] = (), notes: bytes = b"", partition: int = 0
+        self,
+        streams: Iterable[Stream] = (),
+        notes: bytes = b"",
+        partition: int = 0,
+        memory: Memory | None = None,
     ) -> None:
-        """Take up the streams as they were stored, with the `notes` stored beside them."""
+        """Take up the streams as they were stored, with the `notes` stored beside them.
+
+        `memory` None: nothing was told before that is not among the streams.
+        """
         self._partition = partition
+        self.memory = memory or Memory(whole=True)
         self.streams = {stream.key: stream for stream in streams}
+        for stream in self.streams.values():
+            stream.memory = self.memory
         for note in _decode_notes(notes) if notes else ():
             _apply_note(self._stream(note.key), note)
 
     def assemble(self, records: Sequence[Record], now: float) -> Batch:
-        """Parse and assemble records in their order; `now` is any clock that never falls back."""
+        """The same as `assembling`, where nothing has to be looked up."""
+        steps = self.assembling(records, now)
+        try:
+            question = next(steps)
+        except StopIteration as done:
+            batch: Batch = done.value
+            return batch
+        raise LookupError(f"this must be looked up first: {question}")
+
+    def assembling(self, records: Sequence[Record], now: float) -> Generator[Question, None, Batch]:
+        """Parse and assemble records in their order; `now` is any clock that never falls back.
+
+        Yields what `memory` must learn before it can go on.
+        """
         out = Assembled()
-        refused: list[RefusedRecord] = []
         replayed: list[Record] = []
         streams = self.streams
-        lines = parse_messages([record.value for record in records])
-        for record, line in zip(records, lines, strict=True):
+        parsed = parse_messages([record.value for record in records])
+        for record, line in zip(records, parsed, strict=True):
             if record.headers and is_replayed(record):
                 replayed.append(record)
                 continue
             if type(line) is Refusal:
-                refused.append(RefusedRecord(record, line))
+                out.refuse(record, line)
                 continue
             stream = streams.get(record.key or b"") or self._stream(record.key)
             stream.heard_at = now
-            refusal = stream.accept(line, out)  # type: ignore[arg-type]
-            if refusal is not None:
-                refused.append(RefusedRecord(record, refusal))
+            while True:
+                try:
+                    if type(line) is DoubtfulLine:
+                        _accept_doubtful(stream, line, record, out)
+                    else:
+                        stream.accept(line, record, out)
+                    break
+                except Forgotten as forgotten:
+                    yield self._question(forgotten, records, parsed)
         last = records[-1]
-        return Batch(last.offset + 1, len(records), last.timestamp, out, refused, replayed)
+        return Batch(last.offset + 1, len(records), last.timestamp, out, replayed)
+
+    def _question(
+        self, forgotten: Forgotten, records: Sequence[Record], parsed: Sequence[Parsed]
+    ) -> Question:
+        if forgotten.stamp is not None:
+            return Question([forgotten.bike_serial], forgotten.stamp)
+        # Who asks for one bike soon asks for the others.
+        named = {line.bike_serial for line in parsed if isinstance(line, RideAnnounced)}
+        unnamed = {
+            unknown_bike(stream_key(key), self._partition)
+            for key in {record.key for record in records}
+        }
+        asked = {forgotten.bike_serial, *named, *unnamed} - self.memory.newest.keys()
+        return Question(sorted(filter(None, asked)))
+
+    def forget_what_is_stored(self, assembled: Assembled) -> None:
+        """After a batch was stored: what can be asked for again need not be kept."""
+        for key in assembled.moved.keys() & self.streams.keys():
+            self.streams[key].let_go_of_stored_rides()
+        self.memory.forget_rides()
 
     def end_silent_rides(self, heard_before: float) -> Assembled:
         """End the open rides of streams not heard since a moment of the clock of `assemble`."""
         return end_silent_rides(self.streams.values(), heard_before)
 
-    def hear_all(self, now: float) -> None:
-        """Start every stream's silence anew: the worker itself was away or behind."""
-        for stream in self.streams.values():
-            stream.heard_at = now
+    def strangers(self, records: Iterable[Record]) -> set[bytes]:
+        """The keys of streams that were never heard here."""
+        keys = {record.key or b"" for record in records} - self.streams.keys()
+        return {stream_key(key) for key in keys} - self.streams.keys() if keys else keys
+
+    def take_up(self, streams: Iterable[Stream]) -> None:
+        """Go on with streams that were in other partitions."""
+        for stream in streams:
+            stream.memory = self.memory
+            self.streams[stream.key] = stream
+
+    def let_go(self, keys: Iterable[bytes]) -> Assembled:
+        """Forget streams that go on in other partitions; return the halves that waited here."""
+        out = Assembled()
+        for key in keys:
+            self.streams.pop(key).let_go(out)
+        return out
+
+    def silent_streams(self, heard_before: float) -> list[Stream]:
+        """The streams whose open rides `end_silent_rides` would end."""
+        return [
+            stream
+            for stream in self.streams.values()
+            if stream.heard_at < heard_before and stream.is_riding
+        ]
+
+    def forget_silent(self, heard_before: float) -> None:
+        """Let go of streams without a ride in progress that were last heard before a moment.
+
+        They can be asked for, like what memory knows of their bikes.
+        """
+        for key, stream in list(self.streams.items()):
+            if stream.heard_at < heard_before and not stream.is_riding:
+                del self.streams[key]
+                self.memory.forget_bikes((stream.bike_serial, stream.stand_in))
+
+    def heard_as(self, other: "PartitionState") -> "PartitionState":
+        """This state, with every stream last heard when `other` has heard it."""
+        for key, stream in self.streams.items():
+            if key in other.streams:
+                stream.heard_at = other.streams[key].heard_at
+        return self
 
     def open_rides(self) -> int:
         """How many rides are in progress."""
-        return sum(
-            stream.ride is not None and stream.ride.ended_at is None
-            for stream in self.streams.values()
-        )
+        return sum(stream.is_riding for stream in self.streams.values())
 
     def notes(self) -> bytes:
         """What must be stored beside the rows for another worker to go on from here exactly.
 
-        That is the Ride lines that wait for their other half, which streams have announced a
-        ride, and the progress of rides in which the clock jumped, which the rows do not tell.
+        That is the lines that wait or are held, which streams have announced a ride or hold two
+        bikes, what is known of clocks, and the progress of rides that last longer than a day or
+        were taken over in mid-ride, which the rows do not tell.
         """
-        return _encode_notes(
-            [
-                _note_of(stream)
-                for stream in self.streams.values()
-                if stream.waiting is not None
-                or stream.announced
-                or (stream.ride is not None and stream.ride.clock_jumped)
-            ]
-        )
+        notes = map(_note_of, self.streams.values())
+        return _encode_notes([note for note in notes if note is not None])
+
+    def stream_of(self, record: Record) -> Stream:
+        """The stream that a record belongs to."""
+        return self._stream(record.key)
 
     def _stream(self, message_key: bytes | None) -> Stream:
         key = stream_key(message_key)
         stream = self.streams.get(key)
         if stream is None:
-            stream = self.streams[key] = Stream(key, unknown_bike(key, self._partition))
+            stream = self.streams[key] = Stream(key, memory=self.memory, partition=self._partition)
         return stream
+
+
+def noted_keys(notes: bytes) -> list[bytes]:
+    """The keys of the streams that `notes` tell of."""
+    return [note.key for note in _decode_notes(notes)] if notes else []
 
 
 def is_replayed(record: Record) -> bool:
@@ -141,21 +265,77 @@ def is_replayed(record: Record) -> bool:
     return any(name == REPLAY_HEADER for name, _ in record.headers)
 
 
-def _note_of(stream: Stream) -> StreamNote:
-    line, ride = stream.waiting, stream.ride
-    waiting = (line.at, line.elapsed_s, line.resistance) if line else None
+def _accept_doubtful(
+    stream: Stream, doubtful: DoubtfulLine, record: Record, out: Assembled
+) -> None:
+    """Take what could be measured; what could not is a dead letter, unless the line is a repeat."""
+    before = len(out.refused), out.repeats, len(out.late)
+    stream.accept(doubtful.line, record, out)
+    if len(out.late) > before[2]:
+        out.late[-1].doubt = doubtful.refusal
+    elif (len(out.refused), out.repeats) == before[:2] and stream.ride is not None:
+        out.implausible[stream.ride] += 1
+        out.refuse(record, doubtful.refusal)
+
+
+def _note_of(stream: Stream) -> StreamNote | None:
+    ride, held, crowd, unpaired = stream.ride, stream.held, stream.crowd, stream.unpaired
     progress = None
-    if ride is not None and ride.clock_jumped:
-        progress = (ride.last_at, ride.counted_at, ride.elapsed_s, ride.first_at, ride.latest_at)
-    return StreamNote(stream.key, waiting, progress, stream.announced)
+    if ride is not None and (ride.from_s or ride.last_at - ride.started_at > RESTORED_WITHIN):
+        progress = (ride.last_stamp, ride.counted_stamp, ride.elapsed_s, None, None)
+    clock_ahead = stream.clock.ahead
+    waits = stream.waiting or stream.late_half or held or unpaired
+    if not (waits or crowd or progress or clock_ahead or stream.announced or stream.tail_stamp):
+        return None
+    return StreamNote(
+        stream.key,
+        _half(stream.waiting),
+        progress,
+        stream.announced,
+        _kept(held.record) if held else None,
+        (crowd.beginning, crowd.elapsed_s, crowd.alone_for) if crowd else None,
+        (stream.tail_stamp, stream.in_tail),
+        None if clock_ahead is None else clock_ahead // timedelta(microseconds=1),
+        ride.from_s if ride is not None else 0.0,
+        held is not None and held.is_told,
+        _kept(unpaired.record) if unpaired else None,
+        _half(stream.late_half),
+    )
+
+
+def _half(line: RideLine | None) -> HalfNote | None:
+    return (line.at, line.elapsed_s, line.resistance) if line else None
+
+
+def _kept(record: Record) -> KeptRecord:
+    return KeptRecord(
+        record.offset, record.key, record.value, record.timestamp, tuple(record.headers)
+    )
 
 
 def _apply_note(stream: Stream, note: StreamNote) -> None:
     ride = stream.ride
+    stream.announced = stream.announced or note.announced
+    stream.tail_stamp, stream.in_tail = note.tail
+    if note.crowd is not None:
+        stream.crowd = Crowd(*note.crowd)
+    stream.held = _held(note.held, is_told=note.held_is_told)
+    stream.unpaired = _held(note.unpaired)
+    stream.late_half = RideLine(*note.late_half) if note.late_half else None
+    if note.clock_ahead_us is not None:
+        stream.clock.ahead = timedelta(microseconds=note.clock_ahead_us)
     if ride is None:
         return
-    stream.announced = stream.announced or note.announced
     if note.waiting is not None:
         stream.waiting = RideLine(*note.waiting)
     if note.progress is not None:
-        ride.last_at, ride.counted_at, ride.elapsed_s, ride.first_at, ride.latest_at = note.progress
+        ride.last_stamp, ride.counted_stamp, ride.elapsed_s, *_ = note.progress
+        ride.from_s = note.from_s
+
+
+def _held(record: KeptRecord | None, *, is_told: bool = False) -> Held | None:
+    if record is None:
+        return None
+    line = parse_message(record.value)
+    line = line.line if isinstance(line, DoubtfulLine) else line
+    return Held(line, record, is_told) if isinstance(line, TelemetryLine | RideAnnounced) else None

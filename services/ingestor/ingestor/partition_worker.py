@@ -2,7 +2,7 @@
 
 Assemble, store new rides, publish, then commit rows and offset together. Each step may be
 repeated after a crash at any point: rides have natural keys, consumers of the topics drop
-repeats, and rows move with their offset.
+repeats, and rows move with their offset. What PostgreSQL refuses is set apart (`quarantine`).
 """
 
 import asyncio
@@ -15,15 +15,21 @@ from typing import TypeVar
 import asyncpg
 from msgspec import Struct
 
-from deloton import database, kafka
-from deloton.assembly import SILENCE, Assembled
-from deloton.health import Health
-from deloton.logs import get_logger
-from deloton.retries import until_it_works
+from deloton.feed.assembly import Assembled, Reading
+from deloton.feed.log_lines import RefusalReason
+from deloton.rules.silence import SILENCE
+from deloton.running.health import Health
+from deloton.running.logs import get_logger
+from deloton.running.retries import until_it_works
+from deloton.store import database
+from deloton.wire import kafka
 from ingestor import claims, metrics, store
 from ingestor.amendment import amend_rides
-from ingestor.partition_state import Batch, Record, RefusedRecord
+from ingestor.assembling import assemble, look_up, place_late_lines
+from ingestor.deleted import without
+from ingestor.partition_state import Batch, Question, Record, RefusedRecord
 from ingestor.publisher import Publisher
+from ingestor.quarantine import end_silent_around_culprits, take_around_culprits
 from ingestor.reading_days import ReadingDays
 
 _log = get_logger(__name__)
@@ -51,6 +57,11 @@ class Look(Struct, frozen=True):
     end_offset: int
 
 
+# A stream that has been silent for so long is not kept in memory; it is looked for every hour.
+FORGET_AFTER_S = 86_400.0
+FORGET_EVERY_S = 3_600.0
+
+
 class PartitionWorker:
     """One claimed partition: its state, and how far it is stored."""
 
@@ -63,7 +74,7 @@ class PartitionWorker:
         """Go on where the claim says. `clock` tells seconds and never falls back."""
         self.claim = claimed.claim
         self.next_offset = claimed.next_offset
-        self._state = claimed.state
+        self.state = claimed.state
         self._outlets = outlets
         self._clock = clock
         self._busy = asyncio.Lock()
@@ -71,6 +82,11 @@ class PartitionWorker:
         # None was taken yet: whatever comes first finds itself away for too long.
         self._last_look = Look(-math.inf, 0)
         self._newest_timestamp_ms: int | None = None
+        # Rides that were deleted while they went on: nothing of them is sent either.
+        self._deleted: frozenset[int] = frozenset()
+        # Dead letters of a batch that was halved since: where they lie, and why.
+        self._sent_letters: set[tuple[int, str]] = set()
+        self._since = self._forgot_at = clock()
         self._partition = str(claimed.claim.partition)
 
     async def process(self, records: Sequence[Record]) -> None:
@@ -79,12 +95,41 @@ class PartitionWorker:
             first = records[0].offset
             if first < self.next_offset:
                 await self._start_over(first)
-            started_at = self._clock()
-            batch = self._state.assemble(records, started_at)
-            refused = [*batch.refused, *await self._amend(batch.replayed)]
-            await self._store(batch.assembled, refused, batch.next_offset)
-            self._newest_timestamp_ms = batch.newest_timestamp_ms
-            self._count(batch, self._clock() - started_at)
+            self._sent_letters.clear()
+            await take_around_culprits(self, records)
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Bring consecutive records to their rows as one batch, or to none.
+
+        Raises `PartitionLost`, or one of `database.REFUSALS`: `go_back` comes next.
+        """
+        started_at = self._clock()
+        await self._take_streams(records)
+        batch = await assemble(self.state, records, started_at, self._look_up)
+        replayed = await self._amend(batch.replayed)
+        await self._store(batch.assembled, replayed, batch.next_offset)
+        self._newest_timestamp_ms = batch.newest_timestamp_ms
+        self._count(batch, self._clock() - started_at)
+
+    async def add(
+        self, assembled: Assembled, refused: Sequence[RefusedRecord], past: Record | None
+    ) -> None:
+        """Store this and go on after the record `past`. Raises as `take` does."""
+        await self._store(assembled, refused, past.offset + 1 if past else self.next_offset)
+        self._count_letters(refused)
+        if past is not None:
+            metrics.LINES.labels(self._partition).inc()
+
+    async def try_readings(self, readings: Sequence[Reading]) -> None:
+        """Raise what PostgreSQL would say of these readings, and store nothing."""
+        await self._insist_on_database(lambda: store.try_readings(self._outlets.pool, readings))
+
+    async def go_back(self) -> None:
+        """Take up the state as it was stored last: what was assembled since is forgotten."""
+        state = await self._insist_on_database(
+            lambda: claims.read_state(self._outlets.pool, self.claim)
+        )
+        self.state = state.heard_as(self.state)
 
     async def watch(self, end_offset: int | None) -> None:
         """Report the lag; once caught up, end the rides that have been silent for 30 s.
@@ -99,6 +144,7 @@ class PartitionWorker:
             return
         async with self._busy:
             self._report(max(0, end_offset - self.next_offset))
+            await self._forget_silent_streams()
             before, self._last_look = self._last_look, Look(self._clock(), end_offset)
             stood_still = self._last_look.at - before.at > LONGEST_LOOK_AWAY_S
             if stood_still or self.next_offset < before.end_offset:
@@ -108,9 +154,7 @@ class PartitionWorker:
                 self._caught_up_at = before.at
             heard_before = before.at - SILENCE.total_seconds()
             if self._caught_up_at <= heard_before:
-                ended = self._state.end_silent_rides(heard_before)
-                if ended.settled:
-                    await self._store(ended, [], self.next_offset)
+                await self._end_silent_rides(heard_before)
 
     @property
     def is_idle(self) -> bool:
@@ -122,22 +166,70 @@ class PartitionWorker:
         async with self._busy:
             metrics.forget_partition(self.claim.partition)
 
+    async def _take_streams(self, records: Sequence[Record]) -> None:
+        strangers = self.state.strangers(records)
+        if strangers:
+            pool, claim = self._outlets.pool, self.claim
+            self.state.take_up(
+                await self._insist_on_database(lambda: claims.take_streams(pool, claim, strangers))
+            )
+
+    async def _forget_silent_streams(self) -> None:
+        now = self._clock()
+        if now - self._forgot_at < FORGET_EVERY_S:
+            return
+        self._forgot_at = now
+        if now - self._since >= FORGET_AFTER_S:
+            self.state.forget_silent(heard_before=now - FORGET_AFTER_S)
+        pool, claim = self._outlets.pool, self.claim
+        await self._insist_on_database(lambda: claims.forget_streams(pool, claim))
+
+    async def _let_go_of_streams(self, keys: set[bytes]) -> None:
+        """A ride that goes on in another partition is not silent: it is the other's to end."""
+        if not keys:
+            return
+        pool, claim = self._outlets.pool, self.claim
+        own = await self._insist_on_database(lambda: claims.own_streams(pool, claim, keys))
+        if gone := keys - own:
+            await self._store(self.state.let_go(gone), [], self.next_offset)
+
+    async def _end_silent_rides(self, heard_before: float) -> None:
+        silent = {stream.key for stream in self.state.silent_streams(heard_before)}
+        await self._let_go_of_streams(silent)
+        ended = self.state.end_silent_rides(heard_before)
+        if not ended.settled and not ended.refused:
+            return
+        try:
+            await self._store(ended, [], self.next_offset)
+        except database.REFUSALS:
+            await self.go_back()
+            await end_silent_around_culprits(self, heard_before)
+
     async def _store(
         self, assembled: Assembled, refused: Sequence[RefusedRecord], next_offset: int
     ) -> None:
         pool, claim = self._outlets.pool, self.claim
         if started := assembled.started:
-            await self._insist_on_database(lambda: store.store_rides(pool, claim, started))
+            self._deleted |= await self._insist_on_database(
+                lambda: store.store_rides(pool, claim, started)
+            )
+        await self._insist_on_database(lambda: place_late_lines(pool, assembled))
+        refused = [*assembled.refused, *refused]
+        if self._deleted:
+            assembled = without(assembled, self._deleted)
+        unsent = [letter for letter in refused if _identity(letter) not in self._sent_letters]
         await self._insist_on_broker(
-            lambda: self._outlets.publisher.publish(claim.partition, assembled, refused)
+            lambda: self._outlets.publisher.publish(claim.partition, assembled, unsent)
         )
-        days = {reading.at.date() for reading in assembled.readings}
+        self._sent_letters.update(map(_identity, refused))
+        days = {reading.at.date() for reading in (*assembled.readings, *assembled.amended)}
         await self._insist_on_database(lambda: self._outlets.days.ensure(days))
-        offsets, notes = (self.next_offset, next_offset), self._state.notes()
-        await self._insist_on_database(
+        offsets, notes = (self.next_offset, next_offset), self.state.notes()
+        self._deleted |= await self._insist_on_database(
             lambda: store.commit_batch(pool, claim, offsets, assembled, refused, notes)
         )
         self.next_offset = next_offset
+        self.state.forget_what_is_stored(assembled)
 
     async def _amend(self, replayed: Sequence[Record]) -> list[RefusedRecord]:
         if not replayed:
@@ -146,6 +238,10 @@ class PartitionWorker:
         return await self._insist_on_database(
             lambda: amend_rides(pool, claim.topic, claim.partition, replayed)
         )
+
+    async def _look_up(self, question: Question) -> None:
+        pool, memory = self._outlets.pool, self.state.memory
+        await self._insist_on_database(lambda: look_up(pool, memory, question))
 
     async def _start_over(self, first: int) -> None:
         _log.error(
@@ -185,7 +281,7 @@ class PartitionWorker:
 
     def _report(self, lag: int) -> None:
         metrics.LAG.labels(self._partition).set(lag)
-        metrics.OPEN_RIDES.labels(self._partition).set(self._state.open_rides())
+        metrics.OPEN_RIDES.labels(self._partition).set(self.state.open_rides())
         behind = 0.0
         if lag and self._newest_timestamp_ms is not None:
             behind = max(0.0, datetime.now(UTC).timestamp() - self._newest_timestamp_ms / 1000)
@@ -202,5 +298,14 @@ class PartitionWorker:
         metrics.HEART_RATES.inc(measured)
         metrics.RIDES.inc(len(assembled.started))
         metrics.REPEATS.inc(assembled.repeats)
-        for letter in batch.refused:
+        self._count_letters(batch.refused)
+
+    def _count_letters(self, refused: Sequence[RefusedRecord]) -> None:
+        for letter in refused:
             metrics.DEAD_LETTERS.labels(letter.refusal.reason).inc()
+            if letter.refusal.reason is RefusalReason.TWO_BIKES:
+                metrics.TWO_BIKES.inc()
+
+
+def _identity(letter: RefusedRecord) -> tuple[int, str]:
+    return letter.record.offset, letter.refusal.reason

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
 
-from deloton.assembly import Assembled, Ended, Reading, Resumed, Started
 from deloton.events import HeartRate, RideEnded, RideEvent, RideResumed, RideStarted
-from deloton.kafka import client_options, encode
+from deloton.feed.assembly import Assembled, Ended, Reading, Resumed, Started
+from deloton.wire.kafka import client_options, encode
 from ingestor.partition_state import REPLAY_HEADER, RefusedRecord
 from ingestor.settings import IngestorSettings
 
@@ -58,7 +59,9 @@ class Publisher:
         settings = self._settings
         sent = [
             *await self._send(
-                settings.heart_rates_topic, partition, _heart_rates(assembled.readings)
+                settings.heart_rates_topic,
+                partition,
+                _heart_rates((*assembled.readings, *assembled.amended)),
             ),
             *await self._send(settings.ride_events_topic, partition, _ride_events(assembled)),
             *await self._send(
@@ -77,6 +80,7 @@ class Publisher:
             raise RuntimeError("the publisher has not been started")
         sent = []
         producer = self._producer
+        await _know_partition(producer, topic, partition)
         now_ms = int(time.time() * 1000)
         batch = producer.create_batch()
         for key, value, headers in messages:
@@ -90,6 +94,17 @@ class Publisher:
         return sent
 
 
+async def _know_partition(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Ask the brokers for a partition that the producer does not know: it was just made.
+
+    Raises `UnknownTopicOrPartitionError`, which passes, where they do not know it yet.
+    """
+    if partition not in await producer.partitions_for(topic):
+        await producer.client.force_metadata_update()
+        if partition not in await producer.partitions_for(topic):
+            raise UnknownTopicOrPartitionError(f"{topic}[{partition}]")
+
+
 def _heart_rates(readings: Iterable[Reading]) -> Iterator[Message]:
     for reading in readings:
         if reading.heart_rate_bpm is not None:
@@ -99,6 +114,7 @@ def _heart_rates(readings: Iterable[Reading]) -> Iterator[Message]:
                 ride.rider_id,
                 reading.at,
                 reading.heart_rate_bpm,
+                reading.cadence_rpm,
             )
             yield ride.stream_key, encode(sample), _NO_HEADERS
 

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
-from deloton.database import Connection
-from deloton.logs import get_logger
+from deloton.running.logs import get_logger
+from deloton.store.database import Connection
 
 _log = get_logger(__name__)
 

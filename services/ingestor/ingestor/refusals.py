@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from deloton.database import Connection
+import asyncpg
+
+from deloton.feed.log_lines import Refusal, RefusalReason
+from deloton.store.database import Connection
 from ingestor.claims import Claim
-from ingestor.partition_state import RefusedRecord, is_replayed
+from ingestor.partition_state import Record, RefusedRecord, is_replayed
 
 QUARTER_MS = 15 * 60 * 1000
 
@@ -43,6 +46,12 @@ async def count_refused(
         quarters, reasons = zip(*counts, strict=True)
         columns = (quarters, reasons, list(counts.values()))
         await connection.execute(_COUNT_REFUSED, claim.topic, claim.partition, *columns)
+
+
+def refused_by_database(record: Record, error: asyncpg.PostgresError) -> RefusedRecord:
+    """A record whose rows PostgreSQL refuses. Only the error's class is told: it quotes values."""
+    detail = f"{type(error).__name__} ({error.sqlstate})"
+    return RefusedRecord(record, Refusal(RefusalReason.REFUSED_BY_DATABASE, detail))
 
 
 def quarter_of(timestamp_ms: int) -> datetime:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from deloton.assembly import Started
-from deloton.database import Connection
 from deloton.events import Rider
+from deloton.feed.assembly import Started
+from deloton.store.database import Connection
 
 _STORE_BIKES = """
 INSERT INTO bikes (serial, firmware) SELECT * FROM unnest($1::text[], $2::text[])

@@ -1,102 +1,45 @@
 """EDGE: rides begin, go on and end; the totals of an ended one are computed in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Double, cast, func
-from sqlalchemy.dialects.postgresql import asyncpg as postgresql
-
-from deloton.assembly import Ride, Started
-from deloton.database import Connection
-from deloton.power import (
-    DEVIATION_WATTS,
-    FASTEST_CADENCE_RPM,
-    HIGHEST_RESISTANCE,
-    fitted_power_watts,
-)
-from deloton.tables import readings
+from deloton.feed.assembly import Assembled, Ride, Started
+from deloton.rules.figures import FIGURES
+from deloton.store.database import Connection
+from deloton.store.figure_sql import of_readings
 
 _STORE_RIDES = """
-INSERT INTO rides AS known (bike_serial, started_at, rider_id)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[])
-ON CONFLICT (bike_serial, started_at)
-DO UPDATE SET rider_id = coalesce(known.rider_id, excluded.rider_id)
-RETURNING ride_id, bike_serial, started_at, ended_at
+INSERT INTO rides AS known (bike_serial, started_at, rider_id, clock_beginnings)
+SELECT bike_serial, started_at, rider_id,
+       CASE WHEN beginnings <> '' THEN beginnings::timestamptz[] END
+FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[])
+    AS told (bike_serial, started_at, rider_id, beginnings)
+ON CONFLICT (bike_serial, (coalesce(clock_beginnings[1], started_at)))
+DO UPDATE SET rider_id = coalesce(known.rider_id, excluded.rider_id),
+              started_at = excluded.started_at, clock_beginnings = excluded.clock_beginnings
+RETURNING ride_id, bike_serial, coalesce(clock_beginnings[1], started_at) AS told_at, ended_at
 """
 
-
-def _deviates() -> str:
-    """The condition that a reading's power is measured and not what the other two give."""
-    resistance, cadence_rpm = readings.c.resistance, readings.c.cadence_rpm
-    fitted = fitted_power_watts(cast(resistance, Double), cast(cadence_rpm, Double))
-    condition = (
-        (resistance <= HIGHEST_RESISTANCE)
-        & (cadence_rpm <= FASTEST_CADENCE_RPM)
-        & (func.abs(readings.c.power_watts - func.greatest(fitted, 0.0)) > DEVIATION_WATTS)
-    )
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return str(condition.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-
-
-# A run of consecutive seconds: those whose number in the ride runs ahead of their number in the
-# list by the same. A second of which a half is missing says nothing, and breaks the run.
 _END_RIDES = f"""
-UPDATE rides SET
-    ended_at = ended.at,
-    end_reason = ended.reason,
-    reading_count = total.reading_count,
-    duration_s = total.duration_s,
-    mean_heart_rate_bpm = total.mean_heart_rate_bpm,
-    max_heart_rate_bpm = total.max_heart_rate_bpm,
-    heart_rate_count = total.heart_rate_count,
-    mean_cadence_rpm = total.mean_cadence_rpm,
-    max_cadence_rpm = total.max_cadence_rpm,
-    mean_power_watts = total.mean_power_watts,
-    max_power_watts = total.max_power_watts,
-    total_power_watts = total.total_power_watts,
-    energy_kj = total.total_power_watts / 1000,
-    mean_resistance = total.mean_resistance,
-    power_deviation_s = deviation.longest_s
+UPDATE rides SET ended_at = ended.at, end_reason = ended.reason,
+    {", ".join(f"{figure.name} = total.{figure.name}" for figure in FIGURES)}
 FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[])
     AS ended (ride_id, at, reason, span_from, span_to)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS reading_count,
-           coalesce(max(elapsed_s), 0) AS duration_s,
-           avg(heart_rate_bpm) AS mean_heart_rate_bpm,
-           max(heart_rate_bpm) AS max_heart_rate_bpm,
-           count(heart_rate_bpm) AS heart_rate_count,
-           avg(cadence_rpm) AS mean_cadence_rpm,
-           max(cadence_rpm) AS max_cadence_rpm,
-           avg(power_watts) AS mean_power_watts,
-           max(power_watts) AS max_power_watts,
-           coalesce(sum(power_watts), 0) AS total_power_watts,
-           avg(resistance) AS mean_resistance,
-           array_agg(elapsed_s) FILTER (WHERE {_deviates()}) AS deviating
+    SELECT {of_readings()}
     FROM readings
     WHERE readings.ride_id = ended.ride_id
     AND readings.at BETWEEN ended.span_from AND ended.span_to
 ) total
-CROSS JOIN LATERAL (
-    SELECT coalesce(max(run.seconds), 0) AS longest_s FROM (
-        SELECT count(*) AS seconds FROM (
-            SELECT elapsed_s - row_number() OVER (ORDER BY elapsed_s) AS ahead
-            FROM unnest(total.deviating) AS deviating (elapsed_s)
-        ) numbered GROUP BY ahead
-    ) run
-) deviation
 WHERE rides.ride_id = ended.ride_id
 RETURNING rides.ride_id
 """  # noqa: S608 - numbers of ours and names of columns
 
-_RESUME_RIDES = """
-UPDATE rides SET
-    ended_at = NULL, end_reason = NULL, reading_count = NULL, duration_s = NULL,
-    mean_heart_rate_bpm = NULL, max_heart_rate_bpm = NULL, heart_rate_count = NULL,
-    mean_cadence_rpm = NULL, max_cadence_rpm = NULL, mean_power_watts = NULL,
-    max_power_watts = NULL, total_power_watts = NULL, energy_kj = NULL, mean_resistance = NULL,
-    power_deviation_s = NULL
+_RESUME_RIDES = f"""
+UPDATE rides SET ended_at = NULL, end_reason = NULL,
+    {", ".join(f"{figure.name} = NULL" for figure in FIGURES)}
 WHERE ride_id = ANY($1::bigint[])
-"""
+"""  # noqa: S608
 
 _ENDED_RIDE = """
 SELECT greatest(ended_at, $2) AS ended_at, end_reason,
@@ -105,26 +48,69 @@ FROM rides LEFT JOIN readings USING (ride_id)
 WHERE ride_id = $1 AND ended_at IS NOT NULL GROUP BY rides.ride_id
 """
 
-# A ride that somebody deleted while it went on takes its late readings with it.
-_DROP_ORPHANS = "DELETE FROM readings WHERE ride_id = ANY($1::bigint[])"
+_SET_CLOCK = """
+UPDATE rides SET started_at = $2, clock_beginnings = $3 WHERE ride_id = $1
+"""
+
+# Taken out and put in again: moved in their place, some would lie where others still are.
+_TAKE_READINGS = """
+DELETE FROM readings WHERE ride_id = $1
+RETURNING ride_id, at, elapsed_s, heart_rate_bpm, cadence_rpm, resistance, power_watts
+"""
+
+_NAME_RIDER = "UPDATE rides SET rider_id = coalesce(rider_id, $2) WHERE ride_id = $1"
+
+_COUNT_IMPLAUSIBLE = """
+UPDATE rides SET implausible_count = implausible_count + told.line_count
+FROM unnest($1::bigint[], $2::int[]) AS told (ride_id, line_count)
+WHERE rides.ride_id = told.ride_id
+"""
 
 
 async def begin_rides(connection: Connection, started: Sequence[Started]) -> None:
     """Store rides and give each its `ride_id`; one that is told again is in progress again."""
-    rides = {(start.ride.bike_serial, start.ride.started_at): start.ride for start in started}
-    keys = sorted(rides)
+    by_identity = {start.ride.identity: start.ride for start in started}
+    rides = [by_identity[identity] for identity in sorted(by_identity)]
     rows = await connection.fetch(
         _STORE_RIDES,
-        [serial for serial, _ in keys],
-        [started_at for _, started_at in keys],
-        [rides[key].rider_id for key in keys],
+        [ride.bike_serial for ride in rides],
+        [ride.started_at for ride in rides],
+        [ride.rider_id for ride in rides],
+        [_array_of(ride.clock_beginnings) for ride in rides],
     )
     told_again = [row["ride_id"] for row in rows if row["ended_at"] is not None]
     if told_again:
         await connection.execute(_RESUME_RIDES, told_again)
-    ids = {(row["bike_serial"], row["started_at"]): row["ride_id"] for row in rows}
+    ids = {(row["bike_serial"], row["told_at"]): row["ride_id"] for row in rows}
     for start in started:
-        start.ride.ride_id = ids[start.ride.bike_serial, start.ride.started_at]
+        start.ride.ride_id = ids[start.ride.identity]
+
+
+def _array_of(moments: Sequence[datetime] | None) -> str:
+    """Moments as an array literal, since an array of arrays must not be ragged; None as ""."""
+    return "{" + ",".join(moment.isoformat() for moment in moments) + "}" if moments else ""
+
+
+async def set_clocks(connection: Connection, assembled: Assembled) -> None:
+    """Store what was learnt of the clocks of rides; belongs into the offset's transaction.
+
+    Must come before the batch's readings: those that are stored already move in time.
+    """
+    for ride in assembled.set_clocks:
+        row = (ride.ride_id, ride.started_at, ride.clock_beginnings)
+        await connection.execute(_SET_CLOCK, *row)
+    began_now = {start.ride for start in assembled.started}
+    for ride, wrong in assembled.shifted.items():
+        if ride not in began_now:
+            rows = await connection.fetch(_TAKE_READINGS, ride.ride_id)
+            moved = [(row["ride_id"], row["at"] + wrong, *row[2:]) for row in rows]
+            await connection.copy_records_to_table("readings", records=moved)
+
+
+async def name_riders(connection: Connection, told_anew: Sequence[Started]) -> None:
+    """Give rides the riders who were told of in mid-ride."""
+    for start in told_anew:
+        await connection.execute(_NAME_RIDER, start.ride.ride_id, start.ride.rider_id)
 
 
 async def settle_rides(connection: Connection, rides: Sequence[Ride]) -> None:
@@ -135,18 +121,20 @@ async def settle_rides(connection: Connection, rides: Sequence[Ride]) -> None:
     ended = [ride for ride in rides if ride.ended_at is not None]
     if not ended:
         return
-    spans = [ride.span for ride in ended]
-    rows = await connection.fetch(
+    await connection.execute(
         _END_RIDES,
         [ride.ride_id for ride in ended],
         [ride.ended_at for ride in ended],
         [ride.end_reason for ride in ended],
-        [first for first, _ in spans],
-        [last for _, last in spans],
+        [ride.started_at for ride in ended],
+        [ride.ended_at for ride in ended],
     )
-    deleted = {ride.ride_id for ride in ended} - {row["ride_id"] for row in rows}
-    if deleted:
-        await connection.execute(_DROP_ORPHANS, list(deleted))
+
+
+async def count_implausible(connection: Connection, lines: Mapping[Ride, int]) -> None:
+    """Add to each ride's lines that told what cannot be; belongs into the offset's transaction."""
+    ride_ids = [ride.ride_id for ride in lines]
+    await connection.execute(_COUNT_IMPLAUSIBLE, ride_ids, list(lines.values()))
 
 
 async def recount_ride(connection: Connection, ride_id: int, amended_at: datetime) -> None:

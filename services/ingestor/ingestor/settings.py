@@ -1,10 +1,10 @@
-"""What the ingestor reads from its environment."""
+"""EDGE: what the ingestor reads from its environment."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from deloton.settings import DatabaseSettings, KafkaSettings, Port
+from deloton.running.settings import DatabaseSettings, KafkaSettings, Port
 
 
 class IngestorSettings(DatabaseSettings, KafkaSettings):

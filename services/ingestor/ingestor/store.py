@@ -4,46 +4,60 @@ Each write names its partition's claim (see `claims`), and the offset moves in t
 transaction as the rows that it stands for.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import struct
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import asyncpg
 
-from deloton.assembly import Assembled, Reading, Ride, Started, Stream
-from deloton.database import Connection
+from deloton.feed.assembly import Assembled, Reading, Ride, Started
+from deloton.store.database import Connection
+from ingestor.amendment import amend_halves, recount_amended
 from ingestor.claims import Claim, hold_claim, move_offset
 from ingestor.copy_format import READING_COLUMNS, encode_readings
+from ingestor.deleted import (
+    deleted_among,
+    drop_what_was_left,
+    recognise_deleted,
+    wait_for_deletions,
+    without,
+)
 from ingestor.partition_state import RefusedRecord
 from ingestor.refusals import count_refused
 from ingestor.riders import store_bikes, store_riders
-from ingestor.rides import begin_rides, settle_rides
+from ingestor.rides import (
+    begin_rides,
+    count_implausible,
+    name_riders,
+    set_clocks,
+    settle_rides,
+)
 
 _STORE_STREAMS = """
-INSERT INTO ingest_streams (
-    topic, partition, stream_key, bike_serial, ride_id,
-    previous_started_at, previous_counted_at, previous_elapsed_s
-)
-SELECT $1, $2, * FROM unnest(
-    $3::bytea[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::float8[]
-)
+INSERT INTO ingest_streams (topic, partition, stream_key, bike_serial, ride_id)
+SELECT $1, $2, * FROM unnest($3::bytea[], $4::text[], $5::bigint[])
 ON CONFLICT (topic, partition, stream_key) DO UPDATE SET
-    bike_serial = excluded.bike_serial, ride_id = excluded.ride_id,
-    previous_started_at = excluded.previous_started_at,
-    previous_counted_at = excluded.previous_counted_at,
-    previous_elapsed_s = excluded.previous_elapsed_s
+    bike_serial = excluded.bike_serial, ride_id = excluded.ride_id, moved_at = now()
 """
 
 
-async def store_rides(pool: asyncpg.Pool, claim: Claim, started: Sequence[Started]) -> None:
+async def store_rides(
+    pool: asyncpg.Pool, claim: Claim, started: Sequence[Started]
+) -> frozenset[int]:
     """Store new riders, bikes and rides; give each ride its `ride_id`. A repeat gives the same.
 
     A ride that is told again is in progress again, until its end is told again too. A ride whose
-    rider has been erased since loses its `rider_id`. Raises `PartitionLost`.
+    rider has been erased since loses its `rider_id`; one that was deleted has the number that it
+    had, and is not stored again: these numbers are returned. Raises `PartitionLost`.
     """
     async with pool.acquire() as connection, connection.transaction():
+        await wait_for_deletions(connection)
         await hold_claim(connection, claim)
-        await store_bikes(connection, started)
-        await store_riders(connection, started)
-        await begin_rides(connection, started)
+        deleted, kept = await recognise_deleted(connection, started)
+        if kept:
+            await store_bikes(connection, kept)
+            await store_riders(connection, kept)
+            await begin_rides(connection, kept)
+    return deleted
 
 
 async def commit_batch(
@@ -53,20 +67,32 @@ async def commit_batch(
     assembled: Assembled,
     refused: Sequence[RefusedRecord],
     notes: bytes,
-) -> None:
+) -> frozenset[int]:
     """Store what was assembled and move the offset from `offsets[0]` to `offsets[1]`, or neither.
 
-    What was refused is counted. Rides must be stored before. Raises `PartitionLost`, having written
-    nothing. Repeating a commit whose answer was lost does nothing.
+    What was refused is counted. Rides must be stored before. Of rides that were deleted since
+    nothing is stored: their numbers are returned. Raises `PartitionLost`, having written nothing.
+    Repeating a commit whose answer was lost does nothing.
     """
     try:
-        await _commit(pool, claim, offsets, assembled, refused, notes, merge=False)
+        return await _commit(pool, claim, offsets, assembled, refused, notes, merge=False)
     except asyncpg.UniqueViolationError:
         # Some readings are there already, as when a topic is read again from its beginning.
-        await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
+        return await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
     except asyncpg.CheckViolationError:
         # Their day got a partition of its own just now: the second time they find there.
-        await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
+        return await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
+
+
+async def try_readings(pool: asyncpg.Pool, readings: Sequence[Reading]) -> None:
+    """Store readings and take that back: raises what PostgreSQL has against them, if anything."""
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await _copy_readings(connection, readings, merge=True)
+        finally:
+            await transaction.rollback()
 
 
 async def _commit(
@@ -78,18 +104,45 @@ async def _commit(
     notes: bytes,
     *,
     merge: bool,
-) -> None:
+) -> frozenset[int]:
     async with pool.acquire() as connection, connection.transaction():
+        await wait_for_deletions(connection)
+        deleted = await deleted_among(connection, assembled)
+        if deleted:
+            over = {ride.ride_id for ride in assembled.settled.values() if ride.ride_id in deleted}
+            await drop_what_was_left(connection, over)
+            assembled = without(assembled, deleted)
         if not await move_offset(connection, claim, offsets, notes):
-            return
-        if assembled.readings:
-            await _copy_readings(connection, assembled.readings, merge=merge)
+            return deleted
+        await _store_readings(connection, assembled, merge=merge)
         if assembled.moved:
-            await _store_streams(connection, claim, assembled.moved.values())
-        if assembled.settled:
-            await settle_rides(connection, list(assembled.settled.values()))
+            await _store_streams(connection, claim, assembled.moved)
+        await _store_ends(connection, assembled)
         if refused:
             await count_refused(connection, claim, refused)
+    return deleted
+
+
+async def _store_readings(connection: Connection, assembled: Assembled, *, merge: bool) -> None:
+    if assembled.set_clocks:
+        await set_clocks(connection, assembled)
+    if assembled.readings:
+        await _copy_readings(connection, assembled.readings, merge=merge)
+    if assembled.amended:
+        await amend_halves(connection, assembled.amended)
+
+
+async def _store_ends(connection: Connection, assembled: Assembled) -> None:
+    """What is to be stored of rides once their readings are."""
+    if assembled.told_anew:
+        await store_riders(connection, assembled.told_anew)
+        await name_riders(connection, assembled.told_anew)
+    if assembled.settled:
+        await settle_rides(connection, list(assembled.settled.values()))
+    if assembled.amended:
+        await recount_amended(connection, assembled.amended)
+    if assembled.implausible:
+        await count_implausible(connection, assembled.implausible)
 
 
 async def _copy_readings(
@@ -101,7 +154,7 @@ async def _copy_readings(
         await connection.execute("CREATE TEMP TABLE incoming (LIKE readings) ON COMMIT DROP")
     await connection.copy_to_table(
         table,
-        source=_one_chunk(encode_readings(readings)),
+        source=_one_chunk(_encode(readings)),
         columns=READING_COLUMNS,
         format="binary",
     )
@@ -111,17 +164,19 @@ async def _copy_readings(
         )
 
 
+def _encode(readings: Sequence[Reading]) -> bytes:
+    try:
+        return encode_readings(readings)
+    except struct.error as error:
+        # What the format has no room for PostgreSQL would refuse, and so that is what it is.
+        raise asyncpg.NumericValueOutOfRangeError(str(error)) from error
+
+
 async def _one_chunk(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-async def _store_streams(connection: Connection, claim: Claim, streams: Iterable[Stream]) -> None:
-    rows = [_stream_row(stream, stream.ride) for stream in streams if stream.ride is not None]
+async def _store_streams(connection: Connection, claim: Claim, moved: Mapping[bytes, Ride]) -> None:
+    rows = [(key, ride.bike_serial, ride.ride_id) for key, ride in moved.items()]
     columns = zip(*rows, strict=True)
     await connection.execute(_STORE_STREAMS, claim.topic, claim.partition, *columns)
-
-
-def _stream_row(stream: Stream, ride: Ride) -> tuple[object, ...]:
-    before = stream.previous
-    told = (before.started_at, before.counted_at, before.elapsed_s) if before else (None,) * 3
-    return (stream.key, stream.bike_serial, ride.ride_id, *told)

@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
-from deloton.kafka import client_options
-from deloton.logs import get_logger
+from deloton.running.logs import get_logger
+from deloton.wire.kafka import client_options
 from ingestor.settings import IngestorSettings
 
 _log = get_logger(__name__)
@@ -36,11 +36,12 @@ def topic_configs(settings: IngestorSettings) -> dict[str, dict[str, str]]:
     }
 
 
-async def ensure_topics(settings: IngestorSettings) -> None:
+async def ensure_topics(settings: IngestorSettings, at_least: int = 0) -> None:
     """Make the topics that are written, or widen them to the raw topic's number of partitions.
 
-    Waits for the raw topic, which is not ours to make. Raises `KafkaError` where the cluster
-    refuses or cannot be reached.
+    They get `at_least` so many: who was given a partition knows better than a broker that has
+    not heard of it yet. Waits for the raw topic, which is not ours to make. Raises `KafkaError`
+    where the cluster refuses or cannot be reached.
     """
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
@@ -50,10 +51,8 @@ async def ensure_topics(settings: IngestorSettings) -> None:
         for topic, config in topic_configs(settings).items():
             if topic not in existing:
                 await _create(admin, topic, raw, config)
-            elif existing[topic].partitions < raw.partitions:
-                wider = {topic: NewPartitions(raw.partitions)}
-                _raise_refusals(await admin.create_partitions(wider))
-                _log.info("topic widened", topic=topic, partitions=raw.partitions)
+            elif existing[topic].partitions < (wanted := max(raw.partitions, at_least)):
+                await _widen(admin, topic, wanted)
     finally:
         await admin.close()
 
@@ -75,6 +74,15 @@ async def _create(
         # Another worker was faster.
         return
     _log.info("topic made", topic=topic, partitions=shape.partitions)
+
+
+async def _widen(admin: AIOKafkaAdminClient, topic: str, partitions: int) -> None:
+    try:
+        _raise_refusals(await admin.create_partitions({topic: NewPartitions(partitions)}))
+    except InvalidPartitionsError:
+        # Another worker was faster.
+        return
+    _log.info("topic widened", topic=topic, partitions=partitions)
 
 
 async def _shapes(admin: AIOKafkaAdminClient) -> dict[str, TopicShape]:

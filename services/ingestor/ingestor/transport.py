@@ -26,6 +26,8 @@ from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as faust_aiokafka
 from faust.types import TP, ConsumerMessage
 
+from ingestor.internals import refuse_unknown_internals
+
 # How often partitions that have become free are added to those that are asked for records.
 POLL_S = 0.02
 # While there are few records they are gathered for so long: a batch costs about a millisecond
@@ -216,18 +218,18 @@ class BatchingConsumer(faust_aiokafka.Consumer):
     def _to_message(self, tp: TP, record: list[DefaultRecord]) -> ConsumerMessage:
         last = record[-1]
         return ConsumerMessage(
-            tp.topic,
-            tp.partition,
-            last.offset,
-            last.timestamp / 1000,
-            last.timestamp_type,
-            None,
-            None,
-            record,  # type: ignore[arg-type]  # not bytes: the agent's topic passes it through
-            None,
-            0,
-            0,
-            tp,
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=last.offset,
+            timestamp=last.timestamp / 1000,
+            timestamp_type=last.timestamp_type,
+            headers=None,
+            key=None,
+            value=record,  # type: ignore[arg-type]  # not bytes: the agent's topic passes it on
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
 
@@ -300,7 +302,15 @@ class PlainProducer(faust_aiokafka.Producer):
 
 
 class BatchingTransport(faust_aiokafka.Transport):
-    """Faust's aiokafka transport with the consumer and the producer above."""
+    """Faust's aiokafka transport with the consumer and the producer above.
+
+    Raises `RuntimeError` where the libraries are not as all this knows them.
+    """
 
     Consumer = BatchingConsumer
     Producer = PlainProducer
+
+    def __init__(self, *arguments: Any, **names: Any) -> None:  # noqa: ANN401  Faust's
+        """As Faust makes it, once the libraries were looked through."""
+        refuse_unknown_internals()
+        super().__init__(*arguments, **names)

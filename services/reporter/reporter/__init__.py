@@ -1,1 +1,1 @@
-"""What a day of rides was like: the CEO's daily report, as PDF and mail."""
+"""What a day or a week of rides was like: the CEO's daily and weekly reports, as PDF and mail."""

@@ -1,4 +1,4 @@
-"""`python -m reporter`: sends yesterday's report, or the reports that are asked for."""
+"""SHELL: `python -m reporter`: sends yesterday's report, or the reports that are asked for."""
 
 import asyncio
 import logging
@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deloton.errors import DelotonError, SettingsError
-from deloton.logs import configure_logging
+from deloton.running.commands import help_of
+from deloton.running.logs import configure_logging
 from reporter.app import Done, draw, now_utc, periods_asked_for, send
 from reporter.days import Period
 from reporter.settings import CountingSettings, ReporterSettings
 
-cli = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
 
 _DAY = ["%Y-%m-%d"]
 

@@ -12,14 +12,15 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from msgspec import Struct
 
-from deloton import database
-from deloton.cloudwatch import tell_done
 from deloton.errors import DelotonError, MailError
-from deloton.logs import get_logger
-from deloton.mail import Mailer, open_mailer
-from deloton.retries import until_it_works
+from deloton.rules.calendar import ONE_DAY, day_of, days_from
+from deloton.running.cloudwatch import tell_done
+from deloton.running.logs import get_logger
+from deloton.running.retries import until_it_works
+from deloton.store import database
+from deloton.wire.mail import Mailer, open_mailer
 from reporter.archive import Archive
-from reporter.days import ONE_DAY, Edition, Period, day_in, days_from, today_in, week_in
+from reporter.days import Edition, Period, day_in, week_in
 from reporter.delivery import Keep, Outcome, Outlets, Report, deliver, prepare, send_patiently
 from reporter.errors import ReportUncertain
 from reporter.message import compose_failure, file_name
@@ -28,6 +29,8 @@ from reporter.settings import CountingSettings, ReporterSettings
 _log = get_logger(__name__)
 
 DATABASE_PATIENCE_S: Final = 300.0
+# A week of a large fleet is counted in less.
+ANSWER_WITHIN_S: Final = 300.0
 OPERATIONS_PATIENCE_S: Final = 30.0
 
 _ADVICE: Final = (
@@ -67,7 +70,7 @@ def periods_asked_for(
     what cannot be meant together.
     """
     make = week_in if weekly else day_in
-    newest = make(zone, today_in(zone, now)).before(1)
+    newest = make(zone, day_of(now, zone)).before(1)
     if on and (first_on or last_on):
         raise ValueError("say one date, or from and to, not both")
     if last_on and not first_on:
@@ -145,7 +148,7 @@ async def _deliver_or_tell(
 
 def _tell_cloudwatch(settings: ReporterSettings, done: Done) -> None:
     """Tell of yesterday's report alone: an older one must not hide that it is missing."""
-    yesterday = today_in(ZoneInfo(settings.time_zone), now_utc()) - ONE_DAY
+    yesterday = day_of(now_utc(), ZoneInfo(settings.time_zone)) - ONE_DAY
     is_out = done.outcome in {Outcome.SENT, Outcome.ARCHIVED, Outcome.ALREADY_SENT}
     if is_out and (done.edition, done.on) == (Edition.DAILY, yesterday):
         tell_done(settings.cloudwatch_namespace, "reporter")
@@ -195,11 +198,10 @@ async def _connected(settings: CountingSettings) -> AsyncIterator[asyncpg.Connec
     """A connection of this run's own; waits for a database that is away, but not for ever."""
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(
+        return await database.connect(
             settings.database_url.get_secret_value(),
-            timeout=10,
-            command_timeout=300,
-            server_settings={"application_name": "reporter", "timezone": "UTC"},
+            application="reporter",
+            answer_within_s=ANSWER_WITHIN_S,
         )
 
     async with asyncio.timeout(DATABASE_PATIENCE_S):

@@ -9,12 +9,12 @@ from typing import Any, Final
 import altair as alt
 import vl_convert
 
-from deloton.palette import (
+from deloton.showing.palette import (
     BLUE,
-    BRAND,
     GENDER_COLOURS,
     GREY,
     INK,
+    MEASURE_COLOURS,
     ORANGE,
     PAPER,
     QUIET_INK,
@@ -22,7 +22,9 @@ from deloton.palette import (
     SKY,
 )
 from reporter.days import Edition
+from reporter.formats import apart
 from reporter.summary import Group, Summary, Totals
+from reporter.tables import label_of
 
 FONTS: Final = Path(__file__).with_name("fonts")
 FONT: Final = "Lato"
@@ -102,10 +104,10 @@ def power_by_part(summary: Summary) -> Chart:
     x = _part_axis(summary)
     y = alt.Y("watts:Q", title="Mean power (W)", axis=alt.Axis(tickCount=4, format=",.0f"))
     line = alt.Chart(alt.InlineData(values=rows)).mark_line(
-        color=BRAND, strokeWidth=2, invalid="break-paths-filter-domains"
+        color=MEASURE_COLOURS["power_watts"], strokeWidth=2, invalid="break-paths-filter-domains"
     )
     dots = alt.Chart(alt.InlineData(values=measured)).mark_point(
-        color=BRAND, filled=True, size=28, opacity=1
+        color=MEASURE_COLOURS["power_watts"], filled=True, size=28, opacity=1
     )
     return alt.layer(line.encode(x=x, y=y), dots.encode(x=x, y=y)).properties(
         width=WHOLE_WIDTH, height=105
@@ -140,8 +142,8 @@ def shares(groups: tuple[Group, ...], colours: dict[str, str]) -> Chart:
     total = sum(group.rides for group in groups) or 1
     largest = max((group.rides / total for group in groups), default=1.0)
     rows = [
-        {"label": (group.label or "unknown").capitalize(), "share": group.rides / total,
-         "text": f"{group.rides / total:.0%}".replace("%", " %"),
+        {"label": label_of(group), "share": group.rides / total,
+         "text": apart(f"{group.rides / total:.0%}"),
          "colour": colours.get(group.label or "unknown", GREY if group.label is None else BLUE)}
         for group in groups
     ]  # fmt: skip

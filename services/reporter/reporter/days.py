@@ -1,15 +1,20 @@
-"""CORE: a day or a week of the company: where it begins and ends in a zone whose clocks change."""
+"""CORE: the day or week of the company that a report tells of, and the parts it is shown in."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-ONE_DAY = timedelta(days=1)
-ONE_HOUR = timedelta(hours=1)
-DAYS_A_WEEK = 7
+from deloton.rules.calendar import (
+    DAYS_A_WEEK,
+    ONE_DAY,
+    ONE_HOUR,
+    days_from,
+    midnight,
+    monday_of,
+    steps_of_day,
+)
 
 
 class Edition(StrEnum):
@@ -45,10 +50,9 @@ class Period(Struct, frozen=True):
         Hours are called what clocks show: the one that comes twice is there twice.
         """
         if self.edition is Edition.WEEKLY:
-            days = (self.on + number * ONE_DAY for number in range(DAYS_A_WEEK))
-            return tuple(Part(f"{day:%a}", _midnight(self.zone, day)) for day in days)
-        count = -((self.begins_at - self.ends_at) // ONE_HOUR)
-        hours = (self.begins_at + number * ONE_HOUR for number in range(count))
+            days = days_from(self.on, self.last_on)
+            return tuple(Part(f"{day:%a}", midnight(day, self.zone)) for day in days)
+        hours = steps_of_day(self.on, ONE_HOUR, self.zone)
         return tuple(Part(f"{hour.astimezone(self.zone):%H:%M}", hour) for hour in hours)
 
     @property
@@ -68,18 +72,7 @@ def day_in(zone: ZoneInfo, on: date) -> Period:
 
 def week_in(zone: ZoneInfo, on: date) -> Period:
     """The week, Monday to Sunday, that holds the day `on`."""
-    return _period(Edition.WEEKLY, zone, on - on.weekday() * ONE_DAY)
-
-
-def today_in(zone: ZoneInfo, now: datetime) -> date:
-    """The day that it is in the zone."""
-    return now.astimezone(zone).date()
-
-
-def days_from(first_on: date, last_on: date) -> Iterator[date]:
-    """Every day from the first to the last, both included."""
-    for number in range((last_on - first_on).days + 1):
-        yield first_on + number * ONE_DAY
+    return _period(Edition.WEEKLY, zone, monday_of(on))
 
 
 def _days_of(edition: Edition) -> int:
@@ -88,8 +81,4 @@ def _days_of(edition: Edition) -> int:
 
 def _period(edition: Edition, zone: ZoneInfo, on: date) -> Period:
     ends_on = on + _days_of(edition) * ONE_DAY
-    return Period(edition, on, _midnight(zone, on), _midnight(zone, ends_on), zone)
-
-
-def _midnight(zone: ZoneInfo, on: date) -> datetime:
-    return datetime.combine(on, time(), zone).astimezone(UTC)
+    return Period(edition, on, midnight(on, zone), midnight(ends_on, zone), zone)

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from enum import StrEnum
-from typing import Final
 
 from msgspec import Struct
 from tenacity import (
@@ -21,10 +20,10 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from deloton.database import Connection
-from deloton.errors import MailError, MailRefused, MailUnavailable
-from deloton.logs import get_logger
-from deloton.mail import Mailer
+from deloton.errors import MailError, MailRefused, MailUnknown
+from deloton.running.logs import get_logger
+from deloton.store.database import Connection
+from deloton.wire.mail import Mailer
 from reporter import ledger
 from reporter.archive import Archive
 from reporter.days import Period
@@ -36,21 +35,6 @@ from reporter.settings import ReporterSettings
 from reporter.summary import Summary, summarise
 
 _log = get_logger(__name__)
-
-# What the mailers say where the message may have been accepted and its answer lost.
-_MAY_HAVE_ARRIVED: Final = frozenset(
-    {
-        "BrokenPipeError",
-        "ConnectionClosedError",
-        "ConnectionResetError",
-        "HTTPClientError",
-        "ReadTimeoutError",
-        "SMTPReadTimeoutError",
-        "SMTPServerDisconnected",
-        "SMTPTimeoutError",
-        "TimeoutError",
-    }
-)
 
 
 class Outcome(StrEnum):
@@ -144,11 +128,11 @@ async def _mail(outlets: Outlets, period: Period, report: Report) -> None:
     await ledger.begin(outlets.connection, period)
     try:
         message_id = await send_patiently(outlets.mailer, message, outlets.patience_s)
+    except MailUnknown as error:
+        raise ReportUncertain(
+            f"the mail went out and its answer was lost ({error}): it may have arrived"
+        ) from error
     except MailError as error:
-        if _may_have_arrived(error):
-            raise ReportUncertain(
-                f"the mail went out and its answer was lost ({error}): it may have arrived"
-            ) from error
         await ledger.note_failed(outlets.connection, period, f"mail: {error}")
         raise ReportNotMailed(f"the mail was not accepted: {error}") from error
     await ledger.note_sent(outlets.connection, period, message_id)
@@ -167,12 +151,7 @@ async def send_patiently(mailer: Mailer, message: EmailMessage, patience_s: floa
 
 
 def _may_pass_later(error: BaseException) -> bool:
-    is_mail = isinstance(error, MailError) and not isinstance(error, MailRefused)
-    return is_mail and not _may_have_arrived(error)
-
-
-def _may_have_arrived(error: BaseException) -> bool:
-    return isinstance(error, MailUnavailable) and str(error) in _MAY_HAVE_ARRIVED
+    return isinstance(error, MailError) and not isinstance(error, MailRefused | MailUnknown)
 
 
 async def _archive(outlets: Outlets, archive: Archive, period: Period, report: Report) -> None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -16,19 +15,18 @@ from svglib.fonts import register_font
 from xhtml2pdf import pisa
 from xhtml2pdf.config.resources import ResourceAccessPolicy
 
-from deloton import palette
-from reporter import charts, wording
+from deloton.showing import palette
+from reporter import charts, formats, tables, wording
 from reporter.errors import ReportNotDrawn
 from reporter.summary import Summary
 
 LARGEST_PART_BYTES: Final = 50_000_000
-FONTS: Final = Path(__file__).with_name("fonts")
 
 # The text's family is called otherwise than the charts' "Lato": one would replace the other.
-register_font(charts.FONT, str(FONTS / "Lato-Regular.ttf"))
-register_font(charts.FONT, str(FONTS / "Lato-Bold.ttf"), weight="bold")
+register_font(charts.FONT, str(charts.FONTS / "Lato-Regular.ttf"))
+register_font(charts.FONT, str(charts.FONTS / "Lato-Bold.ttf"), weight="bold")
 
-_drawable: Final = frozenset(TTFontFace(str(FONTS / "Lato-Regular.ttf")).charToGlyph)
+_drawable: Final = frozenset(TTFontFace(str(charts.FONTS / "Lato-Regular.ttf")).charToGlyph)
 _templates: Final = Environment(
     loader=PackageLoader("reporter"),
     # Names come from riders: they are text, never markup.
@@ -37,7 +35,7 @@ _templates: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals.update(w=wording, colours=palette)
+_templates.globals.update(formats=formats, tables=tables, wording=wording, colours=palette)
 
 
 def _in_our_font(value: Any) -> Any:  # noqa: ANN401 - templates print anything
@@ -61,7 +59,7 @@ def draw_pdf(summary: Summary, written_at: datetime) -> bytes:
     markup = _for_pdf.get_template("report.html").render(
         summary=summary,
         charts={name: _data_uri(svg) for name, svg in svgs.items()},
-        fonts=FONTS,
+        fonts=charts.FONTS,
         written_at=written_at,
     )
     out = io.BytesIO()
@@ -74,7 +72,7 @@ def draw_pdf(summary: Summary, written_at: datetime) -> bytes:
             capacity=LARGEST_PART_BYTES,
             raise_exception=True,
             # Only our fonts, and nothing from anywhere: whatever a rider is called.
-            resource_policy=ResourceAccessPolicy.server(base_dir=FONTS, allow_remote=False),
+            resource_policy=ResourceAccessPolicy.server(base_dir=charts.FONTS, allow_remote=False),
         )
     if status.err or warnings:
         raise ReportNotDrawn("; ".join(warnings) or "xhtml2pdf failed without saying why")

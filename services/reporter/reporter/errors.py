@@ -1,4 +1,4 @@
-"""What can keep a report from its reader.
+"""CORE: what can keep a report from its reader.
 
 ```text
 DelotonError

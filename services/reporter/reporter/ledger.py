@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from deloton.database import Connection
+from deloton.store.database import Connection
 from reporter.days import Edition, Period
 
 # Nobody else's advisory locks begin with these: one an edition, and one for the archive's index.

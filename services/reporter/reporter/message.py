@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import getaddresses, parseaddr
 from typing import Final
 
-from reporter import charts, wording
+from reporter import charts, formats, wording
 from reporter.document import fill
 from reporter.summary import Summary
 
@@ -14,12 +13,17 @@ _CHART_ID: Final = "rides@deloton"
 
 
 def compose_report(
-    summary: Summary, pdf: bytes, *, sender: str, recipients: str, reply_to: str | None
+    summary: Summary,
+    pdf: bytes,
+    *,
+    sender: Address,
+    recipients: Sequence[Address],
+    reply_to: Address | None,
 ) -> EmailMessage:
     """The mail to the CEO: text, HTML with the rides' chart, and the PDF."""
     message = _addressed(sender, recipients, _subject(summary))
     if reply_to:
-        message["Reply-To"] = _parsed([reply_to])
+        message["Reply-To"] = reply_to
     message.set_content(fill("report.txt", summary=summary))
     chart = chart_of(summary)
     message.add_alternative(mail_page(summary, f"cid:{_CHART_ID}" if chart else None), "html")
@@ -35,7 +39,7 @@ def compose_report(
 
 
 def compose_failure(
-    what: str, why: str, advice: str, *, sender: str, recipients: str
+    what: str, why: str, advice: str, *, sender: Address, recipients: Sequence[Address]
 ) -> EmailMessage:
     """The mail to operations about a report that did not reach the CEO."""
     message = _addressed(sender, recipients, f"Deloton: the {what} needs somebody")
@@ -61,24 +65,18 @@ def file_name(summary: Summary) -> str:
 
 
 def _subject(summary: Summary) -> str:
-    rides = wording.plural(summary.totals.rides, "ride")
+    rides = formats.plural(summary.totals.rides, "ride")
     differs_by = summary.figure("rides").change_from_usual
-    usual = wording.words(summary)["usual"]
-    told = f" ({wording.compared(differs_by, usual)})" if differs_by is not None else ""
+    usual = wording.usual_of(summary)
+    told = f" ({formats.compared(differs_by, usual)})" if differs_by is not None else ""
     return f"Deloton, {wording.period_name(summary)}: {rides}{told}"
 
 
-def _addressed(sender: str, recipients: str, subject: str) -> EmailMessage:
+def _addressed(sender: Address, recipients: Sequence[Address], subject: str) -> EmailMessage:
     message = EmailMessage()
-    message["From"] = _parsed([sender])
-    message["To"] = _parsed([recipients])
+    message["From"] = sender
+    message["To"] = recipients
     message["Subject"] = subject
     # Out-of-office replies and the like stay away.
     message["Auto-Submitted"] = "auto-generated"
     return message
-
-
-def _parsed(texts: Sequence[str]) -> list[Address]:
-    parsed = [parseaddr(f"{name} <{address}>" if name else address)
-              for name, address in getaddresses(texts)]  # fmt: skip
-    return [Address(name, addr_spec=address) for name, address in parsed]

@@ -1,21 +1,12 @@
-"""What the reporter reads from its environment."""
+"""EDGE: what the reporter reads from its environment."""
 
-from email.utils import getaddresses
-from typing import Annotated
-
-from pydantic import AfterValidator
-
-from deloton.settings import CloudWatchSettings, DatabaseSettings, MailSettings, Sender
-
-
-def _addresses(text: str) -> str:
-    found = [address for _, address in getaddresses([text])]
-    if not found or not all("@" in address for address in found):
-        raise ValueError("must be addresses, with commas between them")
-    return text
-
-
-Recipients = Annotated[str, AfterValidator(_addresses)]
+from deloton.running.settings import (
+    CloudWatchSettings,
+    DatabaseSettings,
+    Mailbox,
+    Mailboxes,
+    MailSettings,
+)
 
 
 class CountingSettings(DatabaseSettings):
@@ -26,9 +17,9 @@ class ReporterSettings(CountingSettings, MailSettings, CloudWatchSettings):
     """The reporter's settings; `.env.example` says what each means."""
 
     # One address or several with commas.
-    ceo_email: Recipients
-    operations_email: Recipients
-    report_reply_to: Sender | None = None
+    ceo_email: Mailboxes
+    operations_email: Mailboxes
+    report_reply_to: Mailbox | None = None
     # None: the reports are mailed and not archived.
     report_bucket: str | None = None
     aws_region: str = "eu-west-2"

@@ -1,8 +1,9 @@
-"""CORE: what a day was like: every figure beside the day before and the mean of seven days.
+"""CORE: what a day was like: every figure beside the day before and the mean of up to seven.
 
-Or a week, beside the week before and the mean of seven weeks: in this module *period* means
-either. `reporter.queries` counts; this compares. A ride belongs to the period in which it
-started. Nothing here divides by a period without rides: what cannot be told is `None`.
+Or a week, beside the week before and the mean of up to seven: in this module *period* means
+either. Periods before the first ride ever are not compared with. `reporter.queries` counts; this
+compares. A ride belongs to the period in which it started. Nothing here divides by a period
+without rides: what cannot be told is `None`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from deloton.age_bands import AGE_BANDS
+from deloton.rules.age_bands import AGE_BANDS
 from reporter.days import Edition, Period
 
 PERIODS_COMPARED = 7
@@ -97,14 +98,14 @@ class AlertCount(Struct, frozen=True):
 
 
 class RefusalCount(Struct, frozen=True):
-    """Lines that could not be used for one reason, as `deloton.log_lines` names it."""
+    """Lines that could not be used for one reason, as `deloton.feed.log_lines` names it."""
 
     reason: str
     lines: int
 
 
 class Comparison(Struct, frozen=True):
-    """One figure beside its past: the period before, and `usual`, the mean of the seven before."""
+    """One figure beside its past: the period before, and `usual`, the mean of those before."""
 
     name: str
     value: float | None
@@ -118,15 +119,15 @@ class Comparison(Struct, frozen=True):
 
     @property
     def change_from_usual(self) -> float | None:
-        """0.1 for a tenth above the mean of the seven periods before."""
+        """0.1 for a tenth above the mean of the periods before."""
         return _change(self.value, self.usual)
 
 
 class Summary(Struct, frozen=True, kw_only=True):
     """All that the report tells of a day or a week, from `on` to `last_on`.
 
-    `past` holds the seven periods before, oldest first, without those before the first ride
-    ever. `faulty_serials` names the bikes whose power sensor is probably broken.
+    `past` holds up to seven periods before, oldest first: none before the first ride ever.
+    `faulty_serials` names the bikes whose power sensor is probably broken.
     """
 
     edition: Edition
@@ -180,7 +181,7 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 # A sum in a period without rides is 0 and counts in the mean; a mean of no rides is unknown.
-FIGURES: dict[str, Callable[[Totals], float | None]] = {
+COMPARED: dict[str, Callable[[Totals], float | None]] = {
     "rides": lambda day: day.rides,
     "riders": lambda day: day.riders,
     "new_riders": lambda day: day.new_riders,
@@ -221,7 +222,7 @@ def summarise(period: Period, counts: Counts) -> Summary:
         last_on=period.last_on,
         time_zone=period.zone.key,
         totals=own,
-        figures=tuple(_compare(name, own, past) for name in FIGURES),
+        figures=tuple(_compare(name, own, past) for name in COMPARED),
         past=past,
         parts=_every_part(period, counts.parts),
         genders=tuple(counts.genders),
@@ -248,7 +249,7 @@ def _name_bands(ages: Sequence[Group]) -> tuple[Group, ...]:
 
 
 def _compare(name: str, own: Totals, past: Sequence[Totals]) -> Comparison:
-    figure = FIGURES[name]
+    figure = COMPARED[name]
     known = [value for value in map(figure, past) if value is not None]
     return Comparison(
         name=name,

@@ -1,8 +1,8 @@
-"""The API on the small company's rows, as a process that the tests of a module share."""
+"""The API on the small company's rows: two processes that the tests share one after another."""
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,25 +12,45 @@ from tests.conftest import unique
 from tests.integration.api.served import Served, serve, store_small_company
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(
     guardian: Guardian,
     postgres: EmbeddedPostgres,
     migrated_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
-    """An API that may be asked anything; what a test deletes it stores itself."""
-    name = unique("api")
-    database_url = postgres.create_database(name, template=migrated_template)
-    asyncio.run(store_small_company(database_url))
-    with serve(guardian, database_url, tmp_path_factory.mktemp("api")) as served:
+    """An API that may be asked anything; who stores or deletes rows takes `fresh`."""
+    with serving(guardian, postgres, migrated_template, tmp_path_factory) as served:
+        asyncio.run(store_small_company(served.database_url))
         yield served
-    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def used(
+    guardian: Guardian,
+    postgres: EmbeddedPostgres,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Served]:
+    """The API that `fresh` gives to one test after another."""
+    with serving(guardian, postgres, migrated_template, tmp_path_factory) as used:
+        yield used
 
 
 @pytest.fixture
-def fresh(guardian: Guardian, database_url: str, tmp_path: Path) -> Iterator[Served]:
-    """An API of the test's own, on the small company's rows."""
-    asyncio.run(store_small_company(database_url))
-    with serve(guardian, database_url, tmp_path) as served:
+def fresh(used: Served) -> Served:
+    """An API with the small company's rows and no others, whatever a test does to them."""
+    asyncio.run(used.begin_anew())
+    return used
+
+
+@contextmanager
+def serving(
+    guardian: Guardian, postgres: EmbeddedPostgres, template: str, folders: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """An API on a database of its own, without a row."""
+    name = unique("api")
+    database_url = postgres.create_database(name, template=template)
+    with serve(guardian, database_url, folders.mktemp("api")) as served:
         yield served
+    postgres.drop_database(name)

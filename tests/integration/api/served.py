@@ -10,15 +10,19 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from api.credentials import Scope, new_credential
-from api.database import Database, open_engine
-from api.key_store import create_key
+from api.access.credentials import Scope, new_credential
+from api.access.key_store import create_key
+from api.store.database import Database
+from deloton.store.tables import metadata
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, free_port
 from demo.processes import Program, inherit_environment
 from tests.roles import as_role
 
 STARTS_WITHIN_S = 30.0
+LINK_KEY, LINK_KEY_BEFORE = "k" * 32, "b" * 40
+# The state of the star has one row from the beginning.
+_FILLED = [table.name for table in metadata.sorted_tables if table.name != "star_refreshes"]
 
 
 class Served:
@@ -28,17 +32,27 @@ class Served:
         self.url = url
         self.database_url = database_url
         self.program = program
+        self._keys: dict[frozenset[Scope], str] = {}
 
     async def make_key(self, *scopes: Scope, requests_per_minute: int = 1_000_000) -> str:
         """A new key with these scopes."""
         return await make_key(self.database_url, *scopes, requests_per_minute=requests_per_minute)
 
     async def client(self, *scopes: Scope, **headers: str) -> httpx.AsyncClient:
-        """A client with a new key; all that may be read, unless scopes are given."""
-        key = await self.make_key(*(scopes or (Scope.READ,)))
+        """A client with a key; all that may be read, unless scopes are given."""
+        opened = frozenset(scopes or (Scope.READ,))
+        if opened not in self._keys:
+            self._keys[opened] = await self.make_key(*opened)
+        authorization = {"Authorization": f"Bearer {self._keys[opened]}"}
         return httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {key}", **headers}, timeout=30
+            base_url=self.url, headers={**authorization, **headers}, timeout=30
         )
+
+    async def begin_anew(self) -> None:
+        """Leave nothing stored but the people and rides below."""
+        await self.execute(f"TRUNCATE {', '.join(_FILLED)} RESTART IDENTITY")
+        self._keys.clear()
+        await store_small_company(self.database_url)
 
     async def execute(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement, or several without arguments."""
@@ -54,7 +68,7 @@ class Served:
 
 async def make_key(database_url: str, *scopes: Scope, requests_per_minute: int = 1_000_000) -> str:
     """Store a new key and return it."""
-    database = Database(open_engine(database_url, connections=1, statement_timeout_s=10))
+    database = Database(database_url, connections=1, statement_timeout_s=10)
     credential = new_credential()
     try:
         await create_key(
@@ -79,7 +93,10 @@ def serve(guardian: Guardian, database_url: str, folder: Path, **names: str) -> 
         [sys.executable, "-W", "error", "-m", "api"],
         folder / "api.log",
         environment=inherit_environment(
-            DATABASE_URL=as_role(database_url, "api"), PORT=str(port), **names
+            DATABASE_URL=as_role(database_url, "api"),
+            PORT=str(port),
+            ALERT_LINK_KEYS=f"{LINK_KEY}, {LINK_KEY_BEFORE}",
+            **names,
         ),
     )
     served = Served(f"http://{LOCALHOST}:{port}", database_url, program)

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import re
 from itertools import combinations
 from typing import Any
 
 import httpx
 import pytest
 
-from api.credentials import Scope, new_credential
+from api.access.credentials import Scope, new_credential
 from api.document import openapi_document
 from tests.integration.api.served import PERSONAL, Served
 
@@ -114,6 +115,51 @@ async def test_a_key_that_asks_too_often_is_told_when_to_go_on(served: Served) -
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
     assert answers[-1].json()["type"] == "/problems/too-many-requests"
     assert others.status_code == 200
+
+
+async def test_a_key_tells_when_it_was_used_and_opens_nothing_once_it_has_expired(
+    served: Served,
+) -> None:
+    key, expired = [await served.make_key(Scope.READ) for _ in range(2)]
+    of_key = "WHERE key_id = $1"
+    await served.execute(
+        f"UPDATE api_keys SET expires_at = now() - interval '1 s' {of_key}", expired.split("_")[1]
+    )
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        for given, status in ((key, 200), (expired, 401)):
+            answer = await client.get("/v1/daily", headers={"Authorization": f"Bearer {given}"})
+            assert answer.status_code == status
+    used = f"SELECT now() - last_used_at < interval '1 min' FROM api_keys {of_key}"
+    assert [await served.execute(used, each.split("_")[1]) for each in (key, expired)] == [
+        [(True,)],
+        [(None,)],
+    ]
+
+
+async def test_the_log_tells_who_read_whose_data_and_nothing_of_them(served: Served) -> None:
+    asked = [
+        ("/v1/rides?town=Exampleton", "/v1/rides", 200, 2, [7001]),
+        ("/v1/rides/4713", "/v1/rides/{ride_id}", 200, 0, [7002]),
+        ("/v1/alerts?limit=2", "/v1/alerts", 200, 2, [7001, 7002]),
+        ("/v1/leaderboard?period=all&limit=1", "/v1/leaderboard", 200, 1, [7001]),
+        ("/v1/riders/Ada", "/v1/riders/{rider_id}", 422, 0, []),
+    ]
+    async with await served.client(Scope.READ, Scope.PERSONAL) as client:
+        key_id = client.headers["authorization"].split("_")[1]
+        for number, (address, *_) in enumerate(asked):
+            own = {"X-Request-Id": f"{key_id}.{number}"}
+            answer = await client.get(address, headers=own)
+            assert answer.headers["x-request-id"] == own["X-Request-Id"]
+        made = await client.get("/v1/daily", headers={"X-Request-Id": "not ours\\"})
+        assert re.fullmatch("[0-9a-f]{16}", made.headers["x-request-id"])
+    log = served.program.log_file.read_text()
+    lines = {line.get("request_id"): line for line in map(json.loads, log.splitlines())}
+    for number, (_, route, status, rows, rider_ids) in enumerate(asked):
+        line = lines[f"{key_id}.{number}"]
+        assert (line["key_id"], line["route"], line["status"]) == (key_id, route, status)
+        assert (line["rows"], line["rider_ids"]) == (rows, rider_ids)
+        assert line["ms"] > 0
+    assert PERSONAL.findall(log) == []
 
 
 async def test_a_revoked_key_soon_opens_nothing(served: Served) -> None:

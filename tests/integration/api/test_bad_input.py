@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.credentials import Scope
+from api.access.credentials import Scope
 from tests.integration.api.served import Served
 
 RIDES = "/v1/rides"
@@ -34,6 +34,8 @@ WRONG = [
     (RIDES, "min_age", "4"),
     (RIDES, "max_age", "999"),
     (RIDES, "city", "\n"),
+    (RIDES, "town", "x" * 256),
+    (RIDES, "from_at", "2026-03-02"),
     (RIDES, "status", "over"),
     (RIDES, "sort", "rider_id"),
     (RIDES, "sort", "-started_at,ride_id"),
@@ -47,8 +49,8 @@ WRONG = [
     (READINGS, "resolution_s", "3601"),
     (READINGS, "cursor", "!!"),
     ("/v1/riders/7001/rides", "gender", "female"),
-    ("/v1/riders/7001/best-powers", "from", "2016-01-01T00:00:00Z"),
-    ("/v1/riders/7001/best-powers", "from", "2999-01-01T00:00:00Z"),
+    ("/v1/riders/7001/best-powers", "from_at", "2016-01-01T00:00:00Z"),
+    ("/v1/riders/7001/best-powers", "from_at", "2999-01-01T00:00:00Z"),
     ("/v1/riders/7001/export", "reason", "x" * 501),
     ("/v1/riders/7001", "limit", "1"),
     ("/v1/daily", "date", "yesterday"),
@@ -57,7 +59,7 @@ WRONG = [
     ("/v1/leaderboard", "limit", "101"),
     ("/v1/alerts", "level", "medium"),
     ("/v1/alerts", "state", "lost"),
-    ("/v1/live", "bike", "SN1"),
+    ("/v1/live", "colour", "red"),
 ]
 
 
@@ -82,6 +84,7 @@ async def test_a_wrong_value_is_refused_and_named(
         (RIDES, "min_age=50&max_age=20", "must not be above max_age"),
         (RIDES, "from=2026-03-02T00:00:00+00:00", "%2B"),
         (RIDES, "limit=1&limit=2", "more than once"),
+        (RIDES, "town=A&city=B", "town: is given more than once"),
         ("/v1/rides/abc", "", "ride_id"),
         ("/v1/rides/99999999999999999999", "", "ride_id"),
     ],
@@ -121,7 +124,7 @@ async def test_what_is_not_there_is_a_problem_of_its_kind(
     async with await served.client(*Scope) as client:
         answer = await client.request(method, path)
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{kind}")
-    assert status != 405 or answer.headers["allow"] == "DELETE, GET"
+    assert status != 405 or answer.headers["allow"] == "DELETE, GET, HEAD"
 
 
 async def test_a_format_that_is_not_offered_is_refused(served: Served) -> None:

@@ -1,5 +1,6 @@
 """The OpenAPI document: as committed, and kept by the service whatever it is asked."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.credentials import Scope
+from api.access.credentials import Scope
 from api.document import openapi_document
 from tests.integration.api.served import Served
 
@@ -26,6 +27,32 @@ def test_the_committed_document_is_that_of_the_service() -> None:
     assert written == openapi_document(), (
         "the API has changed: python -m api.document > services/api/openapi.json"
     )
+
+
+def test_the_document_tells_what_clients_are_made_of() -> None:
+    document = json.loads(openapi_document())
+    assert document["servers"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["security"] == [] or "401" in operation["responses"], path
+            assert {"405", "500"} <= operation["responses"].keys(), path
+            for status in {"429", "503"} & operation["responses"].keys():
+                assert "Retry-After" in operation["responses"][status]["headers"], path
+            for parameter in operation.get("parameters", ()):
+                if parameter["schema"].get("type") == "integer":
+                    assert {"minimum", "maximum"} <= parameter["schema"].keys(), parameter
+    for name, schema in document["components"]["schemas"].items():
+        words = schema.get("x-enum-varnames")
+        assert ("enum" in schema) == (words is not None), name
+        assert words is None or all(map(str.isidentifier, words)), name
+
+
+def test_an_answer_names_each_kind_of_problem_once() -> None:
+    for path, operations in json.loads(openapi_document())["paths"].items():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                slugs = re.findall(r"\(`([a-z-]+)`\)", answer["description"])
+                assert len(slugs) == len(set(slugs)), path
 
 
 @pytest.mark.timeout(180)

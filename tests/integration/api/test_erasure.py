@@ -6,17 +6,41 @@ from typing import Any
 import asyncpg
 import httpx
 
-from api.credentials import Scope
-from deloton.assembly import Ride, Started
+from api.access.credentials import Scope
+from deloton.feed.assembly import Ride, Started
+from deloton.store.tables import metadata
 from deloton.testing import FIRMWARE, a_rider
 from ingestor.claims import claim_partition
 from ingestor.store import store_rides
 from tests.integration.api.served import PERSONAL, Served
 
+# What is held about a person. A table that is added belongs into the export too.
+PERSONAL_TABLES = (
+    "heart_rate_alerts",
+    "readings",
+    "refused_addresses",
+    "ride_hearts",
+    "rider_limits",
+    "riders",
+    "rides",
+)
+# What an erasure leaves: numbers without a person, and where a stream is.
+_OF_NOBODY = {"audit", "deleted_rides", "erasures", "ingest_streams"}
+
+
+def test_each_table_that_may_tell_of_a_person_is_known() -> None:
+    telling = {
+        name
+        for name, table in metadata.tables.items()
+        if {"rider_id", "ride_id", "subject_id"} & {column.name for column in table.c}
+    }
+    stars = {name for name in telling if name.startswith("star_")}
+    assert telling - stars - _OF_NOBODY == set(PERSONAL_TABLES)
+
 
 async def everything(served: Served) -> str:
     """Every row of every table that may tell of a person, as text."""
-    tables = ("riders", "rides", "readings", "heart_rate_alerts", "rider_limits", "audit")
+    tables = (*PERSONAL_TABLES, "audit")
     return "\n".join(
         [str(row) for table in tables for row in await served.execute(f"SELECT * FROM {table}")]
     )
@@ -50,15 +74,22 @@ async def test_nothing_of_an_erased_rider_is_left(fresh: Served) -> None:
     assert "ride_id=4714 " in left
 
 
-async def test_a_replay_of_old_lines_stores_the_ride_without_the_person(fresh: Served) -> None:
+async def test_a_replay_of_old_lines_stores_no_ride_again_and_unknown_ones_without_the_person(
+    fresh: Served,
+) -> None:
     [ride] = await fresh.execute("SELECT * FROM rides WHERE ride_id = 4711")
     async with await fresh.client(Scope.ERASE) as client:
         assert (await client.delete("/v1/riders/7001")).status_code == 204
     pool = await asyncpg.create_pool(fresh.database_url, min_size=1, max_size=2)
     claimed = await claim_partition(pool, "deloton", 0)
-    told = Ride.begin(b"SN1", "SN1", ride["started_at"], 7001)
+    bike, started_at = ride["bike_serial"], ride["started_at"]
+    deleted = Ride.begin(b"SN1", bike, started_at, 7001)
+    told = Ride.begin(b"SN1", "SN1", started_at - timedelta(hours=1), 7001)
     later = Ride.begin(b"SN1", "SN1", ride["started_at"] + timedelta(days=20_000), 7001)
-    await store_rides(pool, claimed.claim, [Started(told, FIRMWARE, a_rider(7001))])
+    for start in (deleted, told):
+        await store_rides(pool, claimed.claim, [Started(start, FIRMWARE, a_rider(7001))])
+    again = "SELECT 1 FROM rides WHERE bike_serial = $1 AND started_at = $2"
+    assert await fresh.execute(again, bike, started_at) == []
     rows = await fresh.execute("SELECT rider_id FROM rides WHERE started_at = $1", told.started_at)
     assert [row["rider_id"] for row in rows] == [None]
     assert await fresh.execute("SELECT 1 FROM riders WHERE rider_id = 7001") == []
@@ -68,17 +99,23 @@ async def test_a_replay_of_old_lines_stores_the_ride_without_the_person(fresh: S
 
 
 async def test_an_export_holds_all_and_is_audited(fresh: Served) -> None:
+    await fresh.execute(
+        "INSERT INTO refused_addresses (rider_id, digest, because) VALUES (7001, 'x', 'bounced')"
+    )
+    await fresh.execute("INSERT INTO ride_hearts (ride_id, held_bpm) VALUES (4711, 165)")
     async with await fresh.client(Scope.READ, Scope.PERSONAL) as client:
         answer = await client.get("/v1/riders/7001/export", params={"reason": "asked by mail"})
     assert "attachment" in answer.headers["content-disposition"]
     told = answer.json()
     assert told["rider"]["email"] == "ada@secretmail.example"
     assert told["own_limits"]["high_bpm"] == 150
+    assert [refused["because"] for refused in told["refused_addresses"]] == ["bounced"]
     assert [alert["alert_id"] for alert in told["alerts"]] == [1, 2]
     assert [(ride["ride_id"], len(ride["readings"])) for ride in told["rides"]] == [
         (4711, 100),
         (4712, 100),
     ]
+    assert [ride["held_bpm"] for ride in told["rides"]] == [165, None]
     assert [row["action"] for row in told["audit"]] == ["export_rider"]
     assert await audited(fresh) == [("export_rider", 7001, "asked by mail")]
 

@@ -6,6 +6,7 @@ import sys
 import asyncpg
 import pytest
 
+from api.access.credentials import StoredKey, is_genuine, new_credential, read_credential
 from demo.processes import inherit_environment
 from tests.roles import as_role
 
@@ -18,7 +19,6 @@ def run(database_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
     )
 
 
@@ -40,6 +40,28 @@ async def test_keys_are_listed_and_revoked_once(database_url: str) -> None:
     assert "revoked" in run(database_url, "list").stdout
     again = run(database_url, "revoke", key_id)
     assert (again.returncode, key_id in again.stderr) == (1, True)
+
+
+async def test_a_key_with_an_end_is_listed_with_it(database_url: str) -> None:
+    run(database_url, "create", "--name", "Trial", "--days", "30")
+    assert "valid until 2" in (told := run(database_url, "list").stdout)
+    assert "not used" in told
+
+
+async def test_a_key_that_was_made_elsewhere_is_stored_and_told_nowhere(database_url: str) -> None:
+    made = new_credential()
+    done = run(database_url, "create", "--name", "Partner", "--hashed", made.hashed)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert made.secret not in made.hashed
+    connection = await asyncpg.connect(database_url)
+    [row] = await connection.fetch("SELECT * FROM api_keys")
+    await connection.close()
+    stored = StoredKey(row["key_id"], row["secret_hash"], frozenset(), 1)
+    read = read_credential(made.key)
+    assert read is not None
+    assert is_genuine(read, stored)
+    refused = run(database_url, "create", "--name", "Partner", "--hashed", made.key)
+    assert (refused.returncode, made.secret in refused.stderr) == (1, False)
 
 
 @pytest.mark.parametrize("scopes", ["write", "", "read,,personal"])

@@ -8,16 +8,15 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import event
 
+from api.access.credentials import Scope
 from api.app import create_app
-from api.credentials import Scope
 from api.settings import ApiSettings
 from demo.embedded_postgres import EmbeddedPostgres
 from tests.conftest import unique
 from tests.integration.api.served import make_key
+from tests.roles import as_role
 
 MANY = """
 INSERT INTO bikes SELECT 'SN' || n FROM generate_series(0, 999) n;
@@ -79,6 +78,8 @@ ASKED = [
     "/v1/rides?max_age=5",
     "/v1/rides?city=town%2077",
     "/v1/rides?city=nowhere",
+    "/v1/rides?city=nowhere&sort=-energy_kj",
+    "/v1/rides?gender=unknown&city=nowhere",
     "/v1/rides?status=live",
     "/v1/rides?status=ended",
     "/v1/rides?status=live&rider_id=3",
@@ -120,33 +121,37 @@ def full_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterato
 class Asker:
     """The application in this process, and every statement that it has sent."""
 
-    def __init__(self, app: FastAPI, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
         self.statements: list[tuple[str, tuple[Any, ...]]] = []
-        engine = app.state.context.database.engine.sync_engine
-        event.listen(engine, "before_cursor_execute", self._note)
 
-    def _note(self, _: object, __: object, statement: str, values: Any, *___: object) -> None:  # noqa: ANN401
-        self.statements.append((statement, tuple(values)))
+    def note(self, query: asyncpg.connection.LoggedQuery) -> None:
+        """What asyncpg tells of a statement."""
+        self.statements.append((query.query, tuple(query.args)))
 
 
 @pytest.fixture
 async def asker(full_database: str) -> AsyncIterator[Asker]:
     """The application, with a key that may do all."""
-    app = create_app(ApiSettings(database_url=SecretStr(full_database)))
+    url = SecretStr(as_role(full_database, "api"))
+    app = create_app(ApiSettings(database_url=url, api_database_connections=1))
     key = await make_key(full_database, *Scope)
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://api", headers=headers
     ) as client:
-        yield Asker(app, client)
+        asker = Asker(client)
+        assert (await client.get("/health/ready")).status_code == 200
+        async with app.state.context.database._pool.acquire() as only_connection:
+            only_connection.add_query_logger(asker.note)
+        yield asker
     await app.state.context.database.close()
 
 
 async def whole_tables_read(url: str, statements: list[tuple[str, tuple[Any, ...]]]) -> list[str]:
     """The statements whose plans read a whole table of rides or readings, with their plans."""
-    connection = await asyncpg.connect(url, server_settings={"jit": "off"})
+    connection = await asyncpg.connect(as_role(url, "api"), server_settings={"jit": "off"})
     found = []
     for statement, values in statements:
         if statement.split()[0] in {"SELECT", "WITH", "DELETE"}:

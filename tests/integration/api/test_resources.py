@@ -2,12 +2,25 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
-from api.credentials import Scope
+from api.access.credentials import Scope
+from api.contract.schemas import (
+    Alert,
+    AlertPage,
+    LivePicture,
+    LiveRide,
+    Reading,
+    ReadingPage,
+    Ride,
+    RidePage,
+    RiderBrief,
+)
 from tests.integration.api.served import Served, ids_of, written
 
 
@@ -35,7 +48,11 @@ async def get(served: Served, path: str, *scopes: Scope, **parameters: object) -
         ({"gender": "unknown"}, [4715]),
         ({"min_age": 50}, [4712, 4711]),
         ({"max_age": 50}, [4716, 4713]),
+        ({"from_at": "2026-03-02T10:00:00Z", "to_at": "2026-03-02T11:00:00Z"}, [4712]),
         ({"city": "EXAMPLETON"}, [4712, 4711]),
+        ({"town": "exampleton"}, [4712, 4711]),
+        ({"town": "Nowhere"}, []),
+        ({"gender": "unknown", "min_age": 5}, []),
         ({"status": "live"}, [4716]),
         ({"status": "ended", "gender": "male", "bike": "SN1"}, [4713]),
     ],
@@ -45,6 +62,16 @@ async def test_rides_are_filtered_and_sorted(
 ) -> None:
     async with await served.client(Scope.READ, Scope.PERSONAL) as client:
         assert await ids_of(client, "/v1/rides", **parameters) == expected
+
+
+@pytest.mark.parametrize("born_on", ["1850-01-01", "yesterday"])
+@pytest.mark.parametrize("limit", [{"min_age": 5}, {"max_age": 110}])
+async def test_a_birthday_that_cannot_be_meant_is_of_no_age(
+    fresh: Served, born_on: str, limit: dict[str, int]
+) -> None:
+    await fresh.execute(f"UPDATE riders SET born_on = '{born_on}' WHERE rider_id = 7002")
+    async with await fresh.client() as client:
+        assert await ids_of(client, "/v1/rides", **limit) == [4712, 4711]
 
 
 async def test_a_riders_rides_are_those_of_the_rider_alone(served: Served) -> None:
@@ -63,6 +90,18 @@ async def test_a_ride_tells_zones_best_powers_and_watts_a_kilogram(served: Serve
         60: 4.0,
     }
     assert ride["mean_power_watts_per_kg"] == 4.0
+
+
+async def test_a_rider_is_as_old_in_a_ride_as_on_the_companys_day_on_which_it_began(
+    fresh: Served,
+) -> None:
+    # In London it is the birthday already.
+    await fresh.execute(
+        "UPDATE riders SET born_on = '1976-07-02' WHERE rider_id = 7001; "
+        "UPDATE rides SET started_at = '2026-07-01 23:30Z' WHERE ride_id = 4711"
+    )
+    ride = await get(fresh, "/v1/rides/4711")
+    assert ride["expected_maximum_bpm"] == pytest.approx(208 - 0.7 * 50)
 
 
 async def test_a_ride_whose_rider_is_not_known_has_no_zones(served: Served) -> None:
@@ -143,6 +182,8 @@ async def test_alerts_are_filtered(served: Served) -> None:
     for parameters, expected in (
         ({}, [3, 2, 1]),
         ({"rider_id": 7001}, [2, 1]),
+        ({"ride_id": 4713}, [3]),
+        ({"bike": "SN1", "level": "high"}, [1]),
         ({"level": "low"}, [3]),
         ({"state": "pending"}, [2]),
         ({"date": "2026-03-03"}, []),
@@ -191,6 +232,8 @@ async def test_what_has_not_changed_is_a_304(served: Served) -> None:
         etag = {"If-None-Match": first.headers["etag"]}
         again = await client.get("/v1/rides", headers=etag)
         other = await client.get("/v1/rides?limit=1", headers=etag)
+        curves = [await client.get("/v1/riders/7001/best-powers") for _ in range(2)]
+    assert curves[0].headers["etag"] == curves[1].headers["etag"]
     assert (again.status_code, again.content) == (304, b"")
     assert other.status_code == 200
     assert first.headers["cache-control"] == "private, no-cache"
@@ -205,6 +248,19 @@ async def test_large_answers_come_compressed(served: Served, encoding: str) -> N
         await answer.aclose()
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/rides", "/v1/rides/4711", "/v1/live/stream", "/v1/rides/999999", "/health/live"]
+)
+async def test_head_answers_as_get_does_without_a_body(served: Served, path: str) -> None:
+    async with await served.client() as client:
+        head = await client.head(path)
+        async with client.stream("GET", path) as got:
+            assert head.status_code == got.status_code
+            for name in ("content-type", "content-length", "etag"):
+                assert head.headers.get(name) == got.headers.get(name), name
+    assert head.content == b""
+
+
 async def test_the_pages_for_operations_need_no_key(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url) as client:
         for path in ("/health", "/health/live", "/health/ready", "/docs", "/openapi.json"):
@@ -212,3 +268,52 @@ async def test_the_pages_for_operations_need_no_key(served: Served) -> None:
         metrics = (await client.get("/metrics")).text
         assert 'route="/health/ready",status="200"' in metrics
         assert (await client.get("/")).headers["location"] == "/docs"
+
+
+LISTS: list[tuple[str, type[BaseModel], type[BaseModel], str]] = [
+    ("/v1/rides", RidePage, Ride, "rides"),
+    ("/v1/riders/7002/rides", RidePage, Ride, "rides"),
+    ("/v1/rides/4711/readings", ReadingPage, Reading, "readings"),
+    ("/v1/rides/4711/readings?resolution_s=7", ReadingPage, Reading, "readings"),
+    ("/v1/alerts", AlertPage, Alert, "alerts"),
+    ("/v1/live", LivePicture, LiveRide, "rides"),
+]
+
+
+@pytest.mark.parametrize("scopes", [(Scope.READ,), (Scope.READ, Scope.PERSONAL)])
+@pytest.mark.parametrize(("path", "page", "row", "name"), LISTS)
+async def test_what_the_database_writes_is_what_the_document_describes(
+    served: Served,
+    path: str,
+    page: type[BaseModel],
+    row: type[BaseModel],
+    name: str,
+    scopes: tuple[Scope, ...],
+) -> None:
+    async with await served.client(*scopes) as client:
+        told = (await client.get(path)).json()
+    model = page.model_validate_json(json.dumps(told), strict=True)
+    assert model.model_dump(mode="json", exclude_unset=True) == told
+    # Field by field in the document's order, every one there but what needs the other scope.
+    assert told[name]
+    who = set(RiderBrief.model_fields) - ({"name"} if Scope.PERSONAL not in scopes else set())
+    for each in told[name]:
+        assert list(each) == list(row.model_fields)
+        assert each.get("rider") is None or set(each["rider"]) == who
+
+
+@pytest.mark.parametrize("scopes", [(Scope.READ,), (Scope.READ, Scope.PERSONAL)])
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, _, _, name in LISTS[:-1]])
+async def test_a_csv_has_a_column_for_each_field_and_the_same_values(
+    served: Served, path: str, name: str, scopes: tuple[Scope, ...]
+) -> None:
+    async with await served.client(*scopes) as client:
+        told = (await client.get(path)).json()[name]
+        lines = await rows_of_csv(client, path)
+    assert len(lines) == len(told)
+    for line, each in zip(lines, told, strict=True):
+        if "rider" in each:
+            rider = each.pop("rider") or dict.fromkeys(told[-1]["rider"])
+            each["rider_id"] = rider.pop("rider_id")
+            each |= {f"rider_{field}": value for field, value in rider.items()}
+        assert line == {field: "" if each[field] is None else str(each[field]) for field in each}

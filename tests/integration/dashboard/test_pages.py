@@ -1,50 +1,25 @@
 """Every page on a real PostgreSQL, in each of its states."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import asyncpg
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-import dashboard
 from dashboard.sources import queries
 from deloton.migrate import migrate
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
+from tests.integration.dashboard.pages import run_page
 from tests.integration.dashboard.stored_rides import (
     store_alert,
     store_ended_rides,
     store_live_ride,
 )
-from tests.roles import as_role
 
-SCRIPT = Path(dashboard.__file__).with_name("app.py")
 PAGES = ("live", "recent", "alerts", "bikes", "all_time")
-
-
-@pytest.fixture
-def open_page(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., AppTest]]:
-    """Run a page's script: `open_page("recent", ride=3)`."""
-    monkeypatch.setenv("DATABASE_URL", as_role(database_url, "dashboard"))
-    st.cache_resource.clear()
-    yield run_page
-    queries().database.close()
-    st.cache_resource.clear()
-
-
-def run_page(name: str, ride: int | None = None) -> AppTest:
-    page = AppTest.from_file(str(SCRIPT), default_timeout=30)
-    page.switch_page(f"views/{name}.py")
-    if ride is not None:
-        page.query_params["ride"] = str(ride)
-    page.run()
-    assert not page.exception
-    return page
 
 
 def tile(page: AppTest, label: str) -> str:
@@ -82,9 +57,9 @@ async def test_a_single_ride_under_way_fills_every_page(
 async def test_a_rider_in_danger_is_chosen_by_the_address_and_warned_about(
     open_page: Callable[..., AppTest], database_url: str
 ) -> None:
-    page = open_page("live", await store_live_ride(database_url, 180))
+    page = open_page("live", await store_live_ride(database_url, 205))
     assert "Ada Example" in page.header[0].value
-    assert "heart rate critical, 180 bpm, at or above the limit of 173 bpm" in words(page)
+    assert "heart rate critical, 205 bpm, at or above the limit of 203 bpm" in words(page)
     assert tile(page, "Riding now") == "1"
     assert tile(page, "Power") == "150 W"
     assert tile(page, ":red[:material/warning: **Outside limits**]") == "1"
@@ -171,6 +146,18 @@ async def test_a_ride_in_the_address_opens_in_detail(
     assert "Ada Example" in page.header[0].value
     assert tile(page, "Duration (min:s)") == "0:29"
     assert tile(page, "Mean heart rate") == "120 bpm"
+
+
+async def test_a_ride_that_goes_on_has_the_figures_that_it_would_end_with(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    ride_id = await store_live_ride(database_url, 120, seconds=3_700)
+    # More than the hour that is drawn; and a second of which no Ride line came: its power counts.
+    await sql(database_url, "UPDATE readings SET elapsed_s = NULL WHERE elapsed_s = 7")
+    page = open_page("recent", ride_id)
+    assert tile(page, "Duration (min:s)") == "1:01:39"
+    assert [each.value for each in page.metric if each.label == "Energy"] == ["555.0 kJ"] * 2
+    assert tile(page, "Longest ride") == "1:01:39 min"
 
 
 async def test_alerts_are_counted_with_how_long_they_took(

@@ -5,13 +5,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import asyncpg
 import pytest
 
 from demo.processes import inherit_environment
 from tests.roles import as_role
+from tests.started import started
 
 COMMAND = [sys.executable, "-m", "deloton.analytics"]
 
@@ -22,7 +22,6 @@ def run(database_url: str, *words: str, **environment: str) -> "subprocess.Compl
         env=inherit_environment(DATABASE_URL=database_url, **environment),
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
 
@@ -72,18 +71,16 @@ def test_cloudwatch_is_told_of_each_refresh(database_url: str) -> None:
 
 
 def test_a_refresh_that_goes_on_ends_cleanly_when_asked_to(database_url: str) -> None:
-    with subprocess.Popen(
+    with started(
         [*COMMAND, "refresh", "--every", "0.1"],
         env=inherit_environment(DATABASE_URL=as_role(database_url, "star_refresher")),
         stderr=subprocess.PIPE,
     ) as program:
-        deadline = time.monotonic() + 30
         moments = {asyncio.run(refreshed_at(database_url))}
-        while len(moments) < 3 and time.monotonic() < deadline:
+        while len(moments) < 3:
             moments.add(asyncio.run(refreshed_at(database_url)))
         program.send_signal(signal.SIGTERM)
-        assert program.wait(10) == 0
-    assert len(moments) == 3
+        assert program.wait() == 0
 
 
 @pytest.mark.parametrize("word", ["refresh", "password"])

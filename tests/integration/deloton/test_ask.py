@@ -1,20 +1,29 @@
 """`python -m deloton.ask`: one question, an answer in lines, and nothing is changed."""
 
+import asyncio
 import subprocess
 import sys
 
 import pytest
 
+from deloton.migrate import set_passwords
 from demo.processes import inherit_environment
+
+PASSWORD = "of who is on call"
+
+
+@pytest.fixture(autouse=True)
+def on_call(database_url: str) -> None:
+    """The role has its password."""
+    asyncio.run(set_passwords(database_url, {"on_call": PASSWORD}))
 
 
 def ask(database_url: str, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "deloton.ask", *words],
-        env=inherit_environment(DATABASE_URL=database_url),
+        env=inherit_environment(DATABASE_URL=database_url, ON_CALL_DATABASE_PASSWORD=PASSWORD),
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
 
@@ -23,7 +32,9 @@ def ask(database_url: str, *words: str) -> "subprocess.CompletedProcess[str]":
     ("question", "answer"),
     [
         ("SELECT 1 AS one, NULL AS none, 'a' AS a", "one\tnone\ta\n1\t\ta\n"),
-        ("SELECT * FROM riders", "no rows\n"),
+        ("SELECT count(*) FROM riders", "count\n0\n"),
+        ("SELECT current_user", "current_user\non_call\n"),
+        ("SELECT rider_id, seen_at FROM riders", "no rows\n"),
     ],
 )
 def test_an_answer_is_a_line_a_row_below_the_columns_names(
@@ -42,6 +53,12 @@ def test_a_long_answer_is_cut(database_url: str) -> None:
     [
         ("DELETE FROM riders RETURNING 1", "cannot execute DELETE in a read-only transaction"),
         ("SELECT 1; COMMIT; DELETE FROM riders", "cannot insert multiple commands"),
+        ("SELECT email FROM riders", "permission denied for table riders"),
+        ("SELECT born_on FROM riders", "permission denied for table riders"),
+        ("SELECT * FROM readings", "permission denied for table readings"),
+        ("SELECT secret_hash FROM api_keys", "permission denied for table api_keys"),
+        ("SELECT * FROM rider_limits", "permission denied for table rider_limits"),
+        ("SELECT pg_read_file('/etc/passwd')", "permission denied for function pg_read_file"),
         ("SELECT nothing", 'column "nothing" does not exist'),
         ("", "usage"),
     ],

@@ -1,15 +1,23 @@
 """Connections are in UTC, bear their user's name, and say whether what went wrong will pass."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
-from deloton.database import connect_pool, is_transient
+from deloton.store.database import (
+    ACKNOWLEDGED_WITHIN_MS,
+    connect,
+    connect_pool,
+    is_transient,
+    watch,
+)
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
+from tests.tcp_proxy import running_proxy
 
 
 async def test_connections_are_in_utc_and_bear_a_name(database_url: str) -> None:
@@ -61,10 +69,22 @@ async def test_who_stands_still_in_a_transaction_loses_it_and_can_try_again(
     async with pool, pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await asyncio.sleep(1.5)
+        process = connection.get_server_pid()
+        while await lives(database_url, process):
+            await asyncio.sleep(0.05)
         with pytest.raises(Exception, match=r".") as caught:
             await connection.fetchval("SELECT 1")
     assert is_transient(caught.value), repr(caught.value)
+
+
+async def lives(database_url: str, process: int) -> bool:
+    """Whether a process still serves a connection."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
+        return bool(await connection.fetchval(query, process))
+    finally:
+        await connection.close()
 
 
 async def test_a_connection_that_breaks_in_the_middle_of_copying_passes_by_itself(
@@ -91,3 +111,47 @@ async def test_a_connection_that_breaks_in_the_middle_of_copying_passes_by_itsel
             assert is_transient(caught.value), repr(caught.value)
             assert await pool.fetchval("SELECT count(*) FROM copied") == 0
     await killer.close()
+
+
+async def test_a_server_that_falls_silent_is_noticed_in_time_and_a_new_connection_made(
+    database_url: str,
+) -> None:
+    async with running_proxy(int(database_url.rpartition(":")[2].partition("/")[0])) as proxy:
+        url = proxy.url_through(database_url)
+        pool = await connect_pool(url, size=1, application="tester", answer_within_s=0.5)
+        assert await pool.fetchval("SELECT 1") == 1
+        proxy.swallow()
+        async with asyncio.timeout(5):
+            with pytest.raises(TimeoutError) as caught:
+                await pool.fetchval("SELECT 2")
+            assert is_transient(caught.value)
+            assert await pool.fetchval("SELECT 3") == 3
+        pool.terminate()
+
+
+async def test_who_stops_waiting_gets_the_connection_back_and_the_server_goes_on_with_nothing(
+    database_url: str,
+) -> None:
+    async with await connect_pool(database_url, size=1, application="tester") as pool:
+        waiting = asyncio.create_task(pool.fetchval("SELECT pg_sleep(60)"))
+        await asyncio.sleep(0.2)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        async with asyncio.timeout(5):
+            asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"
+            while await pool.fetchval(asleep):
+                await asyncio.sleep(0.05)
+
+
+async def test_every_connection_is_watched_by_the_operating_system(database_url: str) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname()) as link:
+        watch(link)
+        assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if user_timeout := getattr(socket, "TCP_USER_TIMEOUT", None):
+            assert link.getsockopt(socket.IPPROTO_TCP, user_timeout) == ACKNOWLEDGED_WITHIN_MS
+    server.close()
+    connection = await connect(database_url, application="tester", answer_within_s=7)
+    assert await connection.fetchval("SHOW statement_timeout") == "7s"
+    await connection.close()

@@ -8,7 +8,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from deloton.kafka import UvloopConnection, is_transient
+from deloton.wire.kafka import OwnConnection, is_transient
 from demo.embedded_broker import EmbeddedBroker
 
 
@@ -30,11 +30,11 @@ async def ask_over_a_closed_connection(
 
 def test_a_connection_that_uvloop_has_closed_is_a_lost_one(broker: EmbeddedBroker) -> None:
     with pytest.raises(KafkaConnectionError) as caught:
-        uvloop.run(ask_over_a_closed_connection(broker, UvloopConnection))
+        uvloop.run(ask_over_a_closed_connection(broker, OwnConnection))
     assert is_transient(caught.value)
 
 
 def test_aiokafka_alone_would_not_take_it_for_one(broker: EmbeddedBroker) -> None:
-    """Once this fails, `UvloopConnection` has no reason any more."""
+    """Once this fails, `OwnConnection` has no reason any more."""
     with pytest.raises(RuntimeError, match="closed"):
         uvloop.run(ask_over_a_closed_connection(broker, AIOKafkaConnection))

@@ -2,6 +2,7 @@
 
 import asyncio
 import email
+import resource
 from collections.abc import AsyncIterator, Iterator
 from email.message import EmailMessage
 from email.policy import default
@@ -14,7 +15,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deloton.errors import MailError, MailRefused, MailThrottled, MailUnavailable
-from deloton.mail import open_mailer, parse_address
+from deloton.running.addresses import parse_address
+from deloton.wire.mail import open_mailer
 from demo.ports import LOCALHOST, free_port
 from tests.moto_server import mails_in_moto, running_moto
 from tests.ses_double import SesDouble, running_ses_double
@@ -188,6 +190,19 @@ async def test_files_hold_one_whole_mail_each(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     received = email.message_from_bytes((folder / names[1]).read_bytes(), policy=default)
     assert received["Subject"] == "1"
+
+
+async def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with open_mailer(tmp_path.as_uri()) as mailer:
+        # The kernel says so of any file that would be longer, as it does of a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            with pytest.raises(MailUnavailable, match="too large"):
+                await mailer.send(a_mail())
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_folder_that_cannot_be_is_unavailable(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
 
-from deloton.health import HealthReport
-from deloton.pages import serve_pages
 from deloton.probe import main
+from deloton.running.health import HealthReport
+from deloton.running.pages import serve_pages
 from demo.ports import free_port
 
 
@@ -30,7 +31,8 @@ class Page:
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     page = Page()
-    runner: web.AppRunner = await serve_pages("127.0.0.1", page.port, page.report)
+    gauge = Gauge("failing_seconds", "…", registry=CollectorRegistry())
+    runner: web.AppRunner = await serve_pages("127.0.0.1", page.port, page.report, gauge)
     yield page
     await runner.cleanup()
 

@@ -10,8 +10,8 @@ import pytest_asyncio
 from sqlalchemy import RowMapping, Select, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from deloton import ride_figures
-from deloton.tables import bikes, readings, riders, rides
+from deloton.store import ride_figures
+from deloton.store.tables import bikes, readings, riders, rides
 from deloton.testing import BIKE, START_AT, at
 
 RIDER_ID = 7001

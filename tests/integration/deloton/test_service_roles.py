@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from deloton.migrate import migrate
-from deloton.roles import SERVICE_ROLES, scram_verifier, set_password, url_as
-from deloton.tables import metadata
+from deloton.store.roles import SERVICE_ROLES, scram_verifier, set_password, url_as
+from deloton.store.tables import metadata
 from tests.roles import as_role
 
 NOBODY = (

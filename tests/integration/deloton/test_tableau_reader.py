@@ -7,11 +7,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from deloton.analytics import refresh
-from deloton.database import connect_pool
 from deloton.migrate import migrate
-from deloton.roles import set_password, url_as
-from deloton.tables import metadata
+from deloton.store.database import connect_pool
+from deloton.store.roles import set_password, url_as
+from deloton.store.star import refresh
+from deloton.store.tables import metadata
 
 PASSWORD = "s3cret of analysts"
 VIEWS = (

@@ -1,6 +1,7 @@
 """The embedded servers themselves: what every other integration test stands on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +20,19 @@ from demo.errors import PortInUse
 from demo.guardian import Guardian
 from demo.ports import is_free
 from demo.processes import is_alive
+from demo.unprivileged import installed_package
+from tests.started import started
 
 HOLDS_BOTH_SERVERS = textwrap.dedent(
     """
+    import signal
     import time
     from demo.embedded_broker import EmbeddedBroker
     from demo.embedded_postgres import EmbeddedPostgres
     from demo.guardian import Guardian
 
+    # A shell that runs a command in the background lets it ignore this one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Guardian() as guardian, EmbeddedPostgres(guardian) as postgres:
         with EmbeddedBroker(guardian) as broker:
             print(postgres.pid, postgres.port, broker.pid, broker.port, postgres._home, flush=True)
@@ -118,29 +124,20 @@ async def test_what_is_produced_is_consumed_from_its_partition(broker: EmbeddedB
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_servers_die_with_the_process_that_holds_them(number: signal.Signals) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDS_BOTH_SERVERS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert holder.stdout is not None
-    with holder.stdout:
+    command = [sys.executable, "-c", HOLDS_BOTH_SERVERS]
+    with started(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[3]
+    ) as holder:
+        assert holder.stdout is not None
         words = holder.stdout.readline().split()
+        holder.send_signal(number)
+        holder.wait()
     postgres_pid, postgres_port, broker_pid, broker_port = (int(word) for word in words[:4])
-    holder.send_signal(number)
-    holder.wait(timeout=10)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (
-        is_alive_pid(postgres_pid) or is_alive_pid(broker_pid) or Path(words[4]).exists()
-    ):
+    # On a busy machine this may take long; the test's time limit bounds it.
+    while is_alive_pid(postgres_pid) or is_alive_pid(broker_pid) or Path(words[4]).exists():
         time.sleep(0.02)
-    assert not is_alive_pid(postgres_pid)
-    assert not is_alive_pid(broker_pid)
-    assert is_free(postgres_port)
-    assert is_free(broker_port)
-    assert not Path(words[4]).exists()
+    while not (is_free(postgres_port) and is_free(broker_port)):
+        time.sleep(0.02)
 
 
 def test_root_runs_the_server_from_a_folder_closed_to_others(
@@ -148,9 +145,14 @@ def test_root_runs_the_server_from_a_folder_closed_to_others(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root hands the server to another user")
-    monkeypatch.setattr("demo.unprivileged.can_run", lambda *_: False)
+    installed = installed_package()
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (installed, installed.with_name(f"{installed.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, closed / folder.name, symlinks=True)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with EmbeddedPostgres(guardian) as server:
+    with EmbeddedPostgres(guardian, package=closed / installed.name) as server:
         assert server.run_sql("SELECT 1") == "1"
 
 

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from demo.inbox import make_pages, serve_smtp
 from demo.mail_folder import MailFolder
 from demo.ports import LOCALHOST, answers, free_port
+from tests.started import started
 
 PICTURE = b"\x89PNG picture"
 Client = TestClient[web.Request, web.Application]
@@ -63,6 +64,18 @@ async def inbox(tmp_path: Path) -> AsyncIterator[Inbox]:
 async def test_an_empty_inbox_says_so(inbox: Inbox) -> None:
     status, text = await inbox.read("/")
     assert (status, "No mail yet" in text) == (200, True)
+
+
+async def test_a_mail_in_a_charset_that_nobody_knows_keeps_no_other_from_being_read(
+    inbox: Inbox,
+) -> None:
+    inbox.folder.keep(
+        b"Subject: odd\r\nContent-Type: text/plain; charset=foo\r\n\r\nEase off \xff\r\n", None, []
+    )
+    page = await inbox.take(a_mail("usual"))
+    status, text = await inbox.read("/")
+    assert (status, "odd" in text, "usual" in text) == (200, True, True)
+    assert (await inbox.read(page))[0] == 200
 
 
 async def test_the_newest_mail_is_listed_first_and_can_be_read(inbox: Inbox) -> None:
@@ -124,7 +137,7 @@ async def test_the_program_serves_both_and_ends_by_sigterm(tmp_path: Path) -> No
     smtp_port, port = free_port(), free_port()
     command = [sys.executable, "-m", "demo.inbox", f"--folder={tmp_path}"]
     options = [f"--smtp-port={smtp_port}", f"--port={port}"]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE) as program:
+    with started([*command, *options], stderr=subprocess.PIPE) as program:
         while not answers(port):
             assert program.poll() is None
         await aiosmtplib.send(a_mail(), hostname=LOCALHOST, port=smtp_port)
@@ -135,5 +148,5 @@ async def test_the_program_serves_both_and_ends_by_sigterm(tmp_path: Path) -> No
             assert answer.status == 200
         program.send_signal(signal.SIGTERM)
         assert program.stderr is not None
-        assert (program.wait(10), program.stderr.read()) == (0, b"")
+        assert (program.wait(), program.stderr.read()) == (0, "")
     assert len(list(tmp_path.glob("*.eml"))) == 1

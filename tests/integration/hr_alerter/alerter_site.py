@@ -1,8 +1,10 @@
 """Heart rates of made-up rides on a real topic, alerters that read them, a mail provider, rows."""
 
+import asyncio
+import contextlib
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,17 +15,21 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from deloton.events import HeartRate
-from deloton.kafka import encode
+from deloton.wire.kafka import encode
 from demo.embedded_broker import EmbeddedBroker
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, free_port
 from demo.processes import Program, inherit_environment
+from tests.integration.hr_alerter.forked_alerter import ForkedAlerter, Original
 from tests.roles import as_role
 from tests.ses_double import SesDouble
 
-# At 67: high from 145, critical from 161.1.
+# At 67: high from 166, critical from 191.
 BORN_ON = date(1959, 3, 1)
-WELL, HIGH, CRITICAL, LOW = 120, 150, 170, 44
+WELL, HIGH, CRITICAL, LOW = 120, 170, 195, 44
+CADENCE_RPM = 85
+# So long a sensor that nobody knows is not believed, and steady for long enough after that.
+WARM_UP_S = 41
 
 _RIDER = """
 INSERT INTO riders (rider_id, first_name, gender, born_on, email, seen_at)
@@ -32,6 +38,38 @@ VALUES ($1, 'Ada', 'female', $2, $3, now())
 _RIDE = """
 INSERT INTO rides (rider_id, bike_serial, started_at) VALUES ($1, $2, $3) RETURNING ride_id
 """
+
+_PENDING_ALERTS = """
+WITH new_riders AS (
+    INSERT INTO riders (rider_id, first_name, gender, born_on, email, seen_at)
+    SELECT number, 'Ada', 'female', $3, 'rider' || number || '@example.com', now()
+    FROM generate_series($1::bigint, $2::bigint) AS number RETURNING rider_id
+), new_bikes AS (
+    INSERT INTO bikes (serial) SELECT 'SN' || rider_id FROM new_riders RETURNING serial
+), new_rides AS (
+    INSERT INTO rides (rider_id, bike_serial, started_at)
+    SELECT substr(serial, 3)::bigint, serial, $4 FROM new_bikes RETURNING ride_id, rider_id
+)
+INSERT INTO heart_rate_alerts (ride_id, rider_id, level, measured_at, heart_rate_bpm, limit_bpm,
+                               limit_rule, state)
+SELECT ride_id, rider_id, 'high', now(), 170, 166, 'x', 'pending' FROM new_rides
+"""
+
+
+async def eventually(true: Callable[[], Awaitable[bool]], within_s: float = 30.0) -> None:
+    """Ask again and again; TimeoutError if it does not come true. Who is not up yet says no."""
+    async with asyncio.timeout(within_s):
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                if await true():
+                    return
+            await asyncio.sleep(0.05)
+
+
+def on_the_way(before_bpm: int, to_bpm: int) -> list[int]:
+    """The rates between two, as fast as a heart can change."""
+    step = 12 if to_bpm > before_bpm else -12
+    return list(range(before_bpm + step, to_bpm, step))
 
 
 @dataclass
@@ -47,35 +85,54 @@ class AlerterSite:
     folder: Path
     alerters: list[Program] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
+    newest_bpm: dict[int, int] = field(default_factory=dict)
 
     def start_alerter(self, **changes: str) -> Program:
         """One more alerter; it ends with the test at the latest."""
-        port = free_port()
-        environment = inherit_environment(
+        environment = self.environment(**changes)
+        name = f"alerter-{len(self.alerters)}"
+        command = [sys.executable, "-m", "hr_alerter"]
+        log_file = self.folder / f"{name}.log"
+        return self.add(Program(self.guardian, name, command, log_file, environment=environment))
+
+    def start_copy(self, original: Original, **changes: str) -> Program:
+        """One more alerter, that is up at once; it writes to the provider under its number."""
+        number = len(self.alerters)
+        url = f"{self.ses.url}/{number}"
+        environment = self.environment(AWS_ENDPOINT_URL=url, **changes)
+        log_file = self.folder / f"alerter-{number}.log"
+        return self.add(ForkedAlerter(self.guardian, original, environment, log_file))
+
+    def add(self, program: Program) -> Program:
+        """Start it as one of the site's alerters."""
+        program.start()
+        self.alerters.append(program)
+        return program
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """What an alerter is told, with a port of its own."""
+        self.ports.append(free_port())
+        return inherit_environment(
             **{
                 "DATABASE_URL": as_role(self.database_url, "hr_alerter"),
                 "KAFKA_BOOTSTRAP_SERVERS": self.broker.bootstrap_servers,
                 "HEART_RATES_TOPIC": self.topic,
                 "ALERTER_GROUP": self.topic,
                 "SESSION_TIMEOUT_S": "1.5",
-                "METRICS_PORT": str(port),
+                "METRICS_PORT": str(self.ports[-1]),
                 "MAIL_URL": "ses://eu-west-2",
                 "MAIL_FROM": "Deloton <alerts@deloton.example>",
                 "MAIL_RATE_PER_S": "200",
+                # What comes of an episode is tested here, not what one is.
+                "ALERT_LOW_S": "3",
+                "ALERT_HIGH_S": "3",
+                "ALERT_CRITICAL_S": "3",
                 "AWS_ENDPOINT_URL": self.ses.url,
                 "AWS_ACCESS_KEY_ID": "test",
                 "AWS_SECRET_ACCESS_KEY": "test",
                 **changes,
             }
         )
-        name = f"alerter-{len(self.alerters)}"
-        command = [sys.executable, "-m", "hr_alerter"]
-        log_file = self.folder / f"{name}.log"
-        program = Program(self.guardian, name, command, log_file, environment=environment)
-        program.start()
-        self.alerters.append(program)
-        self.ports.append(port)
-        return program
 
     def start_beside(self, module: str, *arguments: str) -> Program:
         """Another program; it ends with the test run at the latest."""
@@ -115,13 +172,36 @@ class AlerterSite:
         first_at: datetime | None = None,
         partition: int = 0,
     ) -> None:
-        """Heart rates of successive seconds; the first at a moment, or so long ago."""
+        """Heart rates of successive seconds; the first at a moment, or so long ago.
+
+        Before a ride's first ones come usual ones, and between two that lie apart the way there: as
+        hearts beat and sensors show them.
+        """
         first_at = first_at or datetime.now(UTC) - timedelta(seconds=ago_s)
-        samples = [
-            HeartRate(ride_id, rider_id, first_at + timedelta(seconds=second), bpm)
-            for second, bpm in enumerate(heart_rates_bpm)
+        await self.produce(
+            self.readings(ride_id, *heart_rates_bpm, rider_id=rider_id, first_at=first_at),
+            partition,
+        )
+
+    def readings(
+        self, ride_id: int, *heart_rates_bpm: int, rider_id: int | None, first_at: datetime
+    ) -> list[HeartRate]:
+        """What `send` sends."""
+        shown: list[int] = []
+        before = self.newest_bpm.get(ride_id)
+        if before is None:
+            shown = [WELL + second % 2 for second in range(WARM_UP_S)]
+            shown += on_the_way(WELL, heart_rates_bpm[0])
+            first_at -= timedelta(seconds=len(shown))
+            before = heart_rates_bpm[0]
+        for bpm in heart_rates_bpm:
+            shown += [*on_the_way(before, bpm), bpm]
+            before = bpm
+        self.newest_bpm[ride_id] = before
+        return [
+            HeartRate(ride_id, rider_id, first_at + timedelta(seconds=second), bpm, CADENCE_RPM)
+            for second, bpm in enumerate(shown)
         ]
-        await self.produce(samples, partition)
 
     async def produce(self, samples: Sequence[HeartRate], partition: int = 0) -> None:
         """Heart rates onto the topic, in their order."""
@@ -142,6 +222,39 @@ class AlerterSite:
     async def states(self) -> Counter[str]:
         """How many alerts are in each state."""
         return Counter(state for (state,) in await self.rows("state"))
+
+    async def pending_alerts(self, riders: int, first: int = 7000) -> None:
+        """Alerts of so many riders, stored and not yet sent; all of them or none."""
+        began = datetime.now(UTC) - timedelta(minutes=1)
+        async with self.database.acquire() as connection, connection.transaction():
+            await connection.execute(_PENDING_ALERTS, first, first + riders - 1, BORN_ON, began)
+
+    async def until_settled(self, count: int, within_s: float = 40.0) -> None:
+        """Return once there are so many alerts, and none of them on its way."""
+
+        async def settled() -> bool:
+            states = await self.states()
+            return states.total() >= count and not states["pending"] + states["sending"]
+
+        try:
+            await eventually(settled, within_s)
+        except TimeoutError:
+            logs = [line for one in self.alerters for line in one.last_lines(30)]
+            raise AssertionError(f"{await self.rows()}\n{logs}") from None
+
+    async def answers(self, alerter: int) -> bool:
+        """Whether an alerter is up."""
+        try:
+            return bool(await self.page("/health", alerter))
+        except OSError:
+            return False
+
+    async def is_ready(self, alerter: int) -> bool:
+        """Whether an alerter has partitions."""
+        try:
+            return '"assigned_partitions":[]' not in await self.page("/health", alerter)
+        except OSError:
+            return False
 
     def mails(self) -> Counter[str]:
         """How many mails each address was sent."""

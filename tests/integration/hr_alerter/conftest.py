@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest_asyncio
 
-from deloton.database import connect_pool
+from deloton.store.database import connect_pool
 from demo.embedded_broker import EmbeddedBroker
 from demo.guardian import Guardian
 from tests.integration.hr_alerter.alerter_site import AlerterSite

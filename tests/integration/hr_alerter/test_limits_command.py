@@ -22,7 +22,6 @@ def command(database_url: str) -> Command:
             env=inherit_environment(DATABASE_URL=as_role(database_url, "hr_alerter")),
             capture_output=True,
             text=True,
-            timeout=30,
             check=False,
         )
 
@@ -38,14 +37,14 @@ async def a_rider(pool: asyncpg.Pool) -> None:
 
 async def test_limits_are_shown_set_and_cleared(pool: asyncpg.Pool, command: Command) -> None:
     await a_rider(pool)
-    assert "expected maximum" in command("show", "7001").stdout
+    assert "expected at the age of 6" in command("show", "7001").stdout
     shown = command("set", "7001", "--high", "130", "--critical", "150").stdout
     assert "high        130 bpm  your own limit" in shown
     assert "low          50 bpm  the same for every rider" in shown
     assert "low          45 bpm  your own limit" in command("set", "7001", "--low", "45").stdout
     [row] = await pool.fetch("SELECT low_bpm, high_bpm, critical_bpm FROM rider_limits")
     assert tuple(row) == (45, 130, 150)
-    assert "expected maximum" in command("clear", "7001").stdout
+    assert "expected at the age of 6" in command("clear", "7001").stdout
     assert await pool.fetchval("SELECT count(*) FROM rider_limits") == 0
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import asyncpg
 
-from deloton.assembly import Assembled
-from deloton.log_lines import LogLine
+from deloton.feed.assembly import Assembled
+from deloton.feed.log_lines import LogLine
 from deloton.testing import BIKE, FakeRecord, records_of
 from ingestor import claims, store
-from ingestor.partition_state import Batch, RefusedRecord
+from ingestor.assembling import assemble, look_up, place_late_lines
+from ingestor.partition_state import Batch, Question, RefusedRecord
 
 TOPIC = "deloton"
 
@@ -28,16 +29,20 @@ class ClaimedPartition:
         """Claim a partition as a worker does that it is assigned to."""
         return cls(pool, await claims.claim_partition(pool, TOPIC, partition))
 
-    def assemble(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
+    async def assemble(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
         """What the next lines come to; nothing is stored."""
-        return self.assemble_records(records_of(lines, first_offset=self.next_offset, key=key))
+        records = records_of(lines, first_offset=self.next_offset, key=key)
+        return await self.assemble_records(records)
 
-    def assemble_records(self, records: Sequence[FakeRecord]) -> Batch:
-        return self.state.assemble(records, now=0.0)
+    async def assemble_records(self, records: Sequence[FakeRecord]) -> Batch:
+        async def answer(question: Question) -> None:
+            await look_up(self.pool, self.state.memory, question)
+
+        return await assemble(self.state, records, 0.0, answer)
 
     async def take(self, lines: Sequence[LogLine], key: bytes | None = BIKE.encode()) -> Batch:
         """Store the next lines as one batch."""
-        batch = self.assemble(lines, key)
+        batch = await self.assemble(lines, key)
         await self.store(batch)
         return batch
 
@@ -51,6 +56,7 @@ class ClaimedPartition:
         """Both transactions of a batch."""
         if batch.assembled.started:
             await store.store_rides(self.pool, self.claim, batch.assembled.started)
+        await place_late_lines(self.pool, batch.assembled)
         await self.commit(batch.assembled, batch.next_offset, batch.refused)
 
     async def commit(
@@ -61,6 +67,7 @@ class ClaimedPartition:
         notes = self.state.notes()
         await store.commit_batch(self.pool, self.claim, offsets, assembled, refused, notes)
         self.next_offset = next_offset
+        self.state.forget_what_is_stored(assembled)
 
 
 async def rows(pool: asyncpg.Pool, query: str, *arguments: object) -> list[dict[str, Any]]:
@@ -75,7 +82,8 @@ async def everything(pool: asyncpg.Pool) -> dict[str, list[dict[str, Any]]]:
         "bikes": "SELECT * FROM bikes ORDER BY serial",
         "rides": "SELECT * FROM rides ORDER BY ride_id",
         "readings": "SELECT * FROM readings ORDER BY ride_id, at",
-        "streams": "SELECT * FROM ingest_streams ORDER BY stream_key",
+        "streams": "SELECT topic, partition, stream_key, bike_serial, ride_id FROM ingest_streams "
+        "ORDER BY stream_key",
         "refused": "SELECT * FROM refused_lines ORDER BY refused_in, partition, reason",
         "offsets": "SELECT topic, partition, next_offset, notes FROM ingest_offsets",
     }

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from deloton.database import connect_pool
+from deloton.store.database import connect_pool
 from demo.embedded_postgres import EmbeddedPostgres
 
 _EMPTY = """
@@ -17,7 +17,8 @@ BEGIN
         AND inhrelid <> 'readings_default'::regclass
     LOOP EXECUTE format('DROP TABLE %s', day); END LOOP;
 END $$;
-TRUNCATE riders, bikes, rides, readings, ingest_offsets, ingest_streams, refused_lines, erasures
+TRUNCATE riders, bikes, rides, readings, ingest_offsets, ingest_streams, refused_lines, erasures,
+deleted_rides
 RESTART IDENTITY CASCADE
 """
 

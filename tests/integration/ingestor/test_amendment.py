@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deloton.log_lines import LogLine, Marker, RefusalReason
+from deloton.feed.log_lines import LogLine, Marker, RefusalReason
 from deloton.testing import (
     BIKE,
     a_message_of,

@@ -1,17 +1,14 @@
 """A partition's batches from records to rows, its silence, and what may go wrong between."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
-from deloton.assembly import Assembled
 from deloton.errors import PartitionLost
-from deloton.health import Health
-from deloton.log_lines import RefusalReason
+from deloton.feed.log_lines import RefusalReason
 from deloton.testing import (
     BIKE,
     ManualClock,
@@ -22,47 +19,10 @@ from deloton.testing import (
     at,
     records_of,
 )
-from ingestor.claims import claim_partition
-from ingestor.partition_state import REPLAY_HEADER, RefusedRecord
-from ingestor.partition_worker import Outlets, PartitionWorker
-from ingestor.publisher import Publisher
-from ingestor.reading_days import ReadingDays
-from ingestor.settings import IngestorSettings
-from tests.integration.ingestor.claimed import TOPIC, everything, rows
-
-SETTINGS = IngestorSettings.model_validate(
-    {"database_url": "postgresql://db", "kafka_bootstrap_servers": "nowhere:9092"}
-)
-
-
-class RecordingPublisher(Publisher):
-    """Keeps what would be sent; fails first as often as it is told to."""
-
-    def __init__(self, *failures: Exception) -> None:
-        super().__init__(SETTINGS)
-        self.failures = list(failures)
-        self.sent: list[tuple[int, Assembled]] = []
-        self.refused: list[RefusedRecord] = []
-
-    async def publish(
-        self, partition: int, assembled: Assembled, refused: Sequence[RefusedRecord]
-    ) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-        self.sent.append((partition, assembled))
-        self.refused += refused
-
-
-async def a_worker(
-    pool: asyncpg.Pool, clock: ManualClock | None = None, publisher: Publisher | None = None
-) -> PartitionWorker:
-    outlets = Outlets(
-        pool,
-        ReadingDays(pool, 0, lambda: at(0).date()),
-        publisher or RecordingPublisher(),
-        Health(),
-    )
-    return PartitionWorker(await claim_partition(pool, TOPIC, 0), outlets, clock or ManualClock())
+from ingestor.partition_state import REPLAY_HEADER
+from ingestor.partition_worker import PartitionWorker
+from tests.integration.ingestor.claimed import everything, rows
+from tests.integration.ingestor.workers import RecordingPublisher, a_worker
 
 
 async def the_ride(pool: asyncpg.Pool) -> dict[str, Any]:
@@ -251,7 +211,7 @@ async def test_watching_does_not_wait_for_a_batch(pool: asyncpg.Pool) -> None:
     worker = await a_worker(pool)
     batch = asyncio.create_task(worker.process(records_of(a_whole_ride(50))))
     await asyncio.sleep(0)
-    await asyncio.wait_for(worker.watch(0), timeout=0.01)
+    await worker.watch(0)
     assert not batch.done()
     await batch
 

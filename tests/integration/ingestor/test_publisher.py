@@ -6,9 +6,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from deloton.assembly import Assembled, Ended, Resumed, Started
 from deloton.events import EndReason, HeartRate, RideEnded, RideEvent, RideResumed, RideStarted
-from deloton.log_lines import Refusal, RefusalReason
+from deloton.feed.assembly import Assembled, Ended, Resumed, Started
+from deloton.feed.log_lines import Refusal, RefusalReason
 from deloton.testing import BIKE, a_reading, a_record, a_ride, at
 from demo.embedded_broker import EmbeddedBroker
 from ingestor.partition_state import REPLAY_HEADER, RefusedRecord
@@ -49,7 +49,9 @@ async def test_heart_rates_go_to_the_partition_they_came_from(
     await publisher.publish(2, Assembled(readings=readings), [])
     [message] = await read_topic(broker, settings.heart_rates_topic, 2)
     assert message.key == BIKE.encode()
-    assert msgspec.json.decode(message.value, type=HeartRate) == HeartRate(42, 7001, at(1.5), 120)
+    assert msgspec.json.decode(message.value, type=HeartRate) == HeartRate(
+        42, 7001, at(1.5), 120, 60
+    )
     assert await read_topic(broker, settings.heart_rates_topic, 0) == []
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import pytest
 
-from deloton.assembly import Assembled
+from deloton.feed.assembly import Assembled
 from deloton.testing import a_reading
 from ingestor.reading_days import AHEAD, NEWEST, OLDEST, ReadingDays, partition_name
 from tests.integration.ingestor.claimed import ClaimedPartition

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from deloton.errors import PartitionLost
-from deloton.testing import START_AT, FakeRecord, a_record, a_whole_ride, records_of
+from deloton.testing import CAME_IN_BULK_AT, FakeRecord, a_record, a_whole_ride, records_of
 from ingestor.refusals import quarter_of
 from tests.integration.ingestor.claimed import ClaimedPartition, everything
 
@@ -21,7 +21,7 @@ def some(value: bytes | None, count: int, first: int = 0) -> list[FakeRecord]:
 
 
 async def take(partition: ClaimedPartition, records: Sequence[FakeRecord]) -> None:
-    await partition.store(partition.assemble_records(records))
+    await partition.store(await partition.assemble_records(records))
 
 
 async def counts(pool: asyncpg.Pool) -> list[tuple[object, ...]]:
@@ -34,11 +34,11 @@ async def test_lines_are_counted_by_quarter_partition_and_reason(pool: asyncpg.P
     await take(first, [*some(NO_UTF8, 2), *some(EMPTY, 1, first=2)])
     await take(first, [a_record(NO_UTF8, offset=3), a_record(NO_UTF8, offset=15 * 60_000)])
     await take(second, some(NO_UTF8, 1))
-    later = START_AT + timedelta(minutes=15)
+    later = CAME_IN_BULK_AT + timedelta(minutes=15)
     assert await counts(pool) == [
-        (START_AT, 0, "not_json", 1),
-        (START_AT, 0, "not_utf8", 3),
-        (START_AT, 1, "not_utf8", 1),
+        (CAME_IN_BULK_AT, 0, "not_json", 1),
+        (CAME_IN_BULK_AT, 0, "not_utf8", 3),
+        (CAME_IN_BULK_AT, 1, "not_utf8", 1),
         (later, 0, "not_utf8", 1),
     ]
 
@@ -50,7 +50,7 @@ async def test_where_nothing_is_refused_nothing_is_counted(pool: asyncpg.Pool) -
 
 async def test_a_commit_whose_answer_was_lost_counts_once(pool: asyncpg.Pool) -> None:
     partition = await ClaimedPartition.of(pool)
-    batch = partition.assemble_records(some(NO_UTF8, 3))
+    batch = await partition.assemble_records(some(NO_UTF8, 3))
     await partition.store(batch)
     before = await everything(pool)
     partition.next_offset = 0

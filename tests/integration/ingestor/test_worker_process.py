@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from deloton.log_lines import LogLine
+from deloton.feed.log_lines import LogLine, Marker
 from deloton.migrate import migrate
 from deloton.testing import (
     a_message_of,
@@ -89,7 +89,6 @@ class Worker:
             env=self.environment | changes,
             capture_output=True,
             text=True,
-            timeout=30,
             check=False,
         )
 
@@ -103,8 +102,13 @@ async def failing(worker: Worker) -> list[str]:
     return list((await worker.health())["failing_for_s"])
 
 
+async def has_failed_for(worker: Worker, seconds: float) -> bool:
+    """Whether the figure that alarms watch has grown that far."""
+    return (await worker.metrics())["ingestor_failing_seconds"] >= seconds
+
+
 async def eventually(
-    what: Callable[[], Awaitable[object]], wanted: object, within_s: float = 20.0
+    what: Callable[[], Awaitable[object]], wanted: object, within_s: float = 60.0
 ) -> None:
     """Wait until something is as it should be."""
     deadline = time.monotonic() + within_s
@@ -169,19 +173,21 @@ class Bike:
         finally:
             await connection.close()
 
-    async def died(self, line: LogLine) -> None:
-        """Let a line lie among the dead letters, as if an older parser had refused it."""
-        message = [(self.serial.encode(), a_message_of(line))]
+    async def died(self, value: bytes) -> None:
+        """Let a message lie among the dead letters, as if an older parser had refused it."""
+        message = [(self.serial.encode(), value)]
         topic = self.settings.raw_topic.encode()
-        headers = [("topic", topic), ("partition", b"1"), ("offset", b"5"), ("reason", b"old")]
+        headers = [("topic", topic), ("partition", b"1"), ("offset", b"5"), ("reason", OLD)]
         await send(self.broker, self.settings.dead_letters_topic, message, 1, headers)
 
 
+# Why a letter of a test's own lies there; what the worker refuses has other reasons.
+OLD = b"old"
 READINGS = "(SELECT count(*) FROM readings WHERE readings.ride_id = rides.ride_id)"
 
 
 async def test_a_worker_that_has_its_partitions_is_healthy(worker: Worker) -> None:
-    assert await worker.health() == HEALTHY
+    await eventually(worker.health, HEALTHY)
     assert (await worker.page("/health"))[0] == 200
 
 
@@ -193,7 +199,11 @@ async def test_rubbish_becomes_dead_letters_and_the_rest_goes_on(
     await send(broker, worker.settings.raw_topic, rubbish, partition=1)
     await bike.ride(*a_whole_ride(3, bike_serial="SN1"))
     await eventually(lambda: bike.rides(READINGS), [(3,)])
-    letters = await read_topic(broker, worker.settings.dead_letters_topic, 1)
+    letters = [
+        letter
+        for letter in await read_topic(broker, worker.settings.dead_letters_topic, 1)
+        if ("reason", OLD) not in letter.headers
+    ]
     assert [(letter.key, letter.value) for letter in letters] == rubbish
     reasons = [dict(letter.headers)["reason"] for letter in letters]
     assert reasons == [b"not_utf8", b"no_log", b"not_json"]
@@ -230,11 +240,13 @@ async def test_a_database_that_goes_and_comes_back_costs_nothing(
     await bike.ride(*a_whole_ride(3, bike_serial="SN2"))
     await eventually(lambda: bike.rides(READINGS), [(3,)])
     own_postgres.kill()
-    await bike.ride(*seconds_of_a_ride(4, 6), an_announcement(10, bike_serial="SN2"))
+    await bike.ride(*seconds_of_a_ride(4, 6), Marker(), an_announcement(10, bike_serial="SN2"))
     await eventually(lambda: failing(worker), ["database"])
+    await eventually(lambda: has_failed_for(worker, 3), True)
     own_postgres.start()
     await eventually(lambda: bike.rides("reading_count"), [(6,), (None,)])
     await eventually(lambda: failing(worker), [])
+    assert (await worker.metrics())["ingestor_failing_seconds"] == 0
     assert worker.program.running
 
 
@@ -243,6 +255,7 @@ async def test_a_broker_that_goes_while_nothing_is_to_be_sent_is_missed(
 ) -> None:
     url = own_postgres.create_database("missed")
     await asyncio.to_thread(migrate, url)
+    await asyncio.to_thread(give_passwords, url)
     with EmbeddedBroker(guardian) as own_broker:
         settings = settings_for(own_broker, unique("missed"), url)
         await own_broker.create_topic(settings.raw_topic, 2)
@@ -255,6 +268,7 @@ async def test_a_broker_that_goes_while_nothing_is_to_be_sent_is_missed(
             assert await worker.health() == HEALTHY
             own_broker.kill()
             await eventually(lambda: failing(worker), ["fetch"])
+            await eventually(lambda: has_failed_for(worker, 3), True)
         finally:
             worker.program.kill()
 
@@ -264,18 +278,19 @@ async def test_dead_letters_that_can_be_read_come_back_and_make_their_ride_whole
 ) -> None:
     bike = Bike(broker, worker, "SN3")
     await bike.ride(
-        *a_second(1), a_ride_line(2), *a_second(3), an_announcement(10, bike_serial="SN3")
+        *a_second(1), a_ride_line(2), *a_second(3), Marker(), an_announcement(10, bike_serial="SN3")
     )
     bike.serial = "unknown:SN3"
     await eventually(lambda: bike.rides("reading_count, total_power_watts"), [(3, 200)])
     bike.serial = "SN3"
-    await bike.died(a_telemetry_line(2.5))
-    await bike.died(an_announcement(rider=a_rider(), bike_serial="SN3"))
+    await bike.died(a_message_of(a_telemetry_line(2.5)))
+    await bike.died(a_message_of(an_announcement(rider=a_rider(), bike_serial="SN3")))
+    await bike.died(b"\xff")
     counted = await asyncio.to_thread(worker.command, "replay-dead-letters", "--dry-run")
-    assert "2 would be sent again, 3 still unreadable" in counted.stdout
+    assert "2 would be sent again" in counted.stdout
     for _ in range(2):
         sent = await asyncio.to_thread(worker.command, "replay-dead-letters", "--reason", "old")
-        assert "2 dead letters read, 2 sent again, 0 still unreadable" in sent.stdout
+        assert "3 dead letters read, 2 sent again, 1 still unreadable" in sent.stdout
     bike.serial = "unknown:SN3"
     wanted = [(7001, 3, 300)]
     await eventually(lambda: bike.rides("rider_id, reading_count, total_power_watts"), wanted)
@@ -290,9 +305,11 @@ async def test_a_worker_that_is_told_to_stop_leaves_its_rides_to_its_successor(
     await bike.ride(*a_whole_ride(3, bike_serial="SN4"), a_ride_line(4))
     await eventually(lambda: bike.rides(READINGS), [(3,)])
     worker.program.signal(signal.SIGTERM)
-    assert await asyncio.wait_for(worker.program.wait(), timeout=15) == 0
+    assert await worker.program.wait() == 0
     worker.program.start()
-    await bike.ride(a_telemetry_line(4.5), *a_second(5), an_announcement(10, bike_serial="SN4"))
+    await bike.ride(
+        a_telemetry_line(4.5), *a_second(5), Marker(), an_announcement(10, bike_serial="SN4")
+    )
     await eventually(lambda: bike.rides("reading_count, duration_s"), [(5, 5), (None, None)])
 
 
@@ -305,7 +322,6 @@ def test_a_worker_without_settings_says_in_one_line_what_is_missing(tmp_path: Pa
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
     assert done.returncode == 1

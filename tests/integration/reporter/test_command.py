@@ -20,6 +20,7 @@ from demo.processes import inherit_environment
 from reporter.app import NotOverYet, periods_asked_for
 from tests.integration.reporter.report_rows import ON, row_of, store_rides
 from tests.roles import as_role
+from tests.started import started
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -48,7 +49,6 @@ def run(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
         check=False,
     )
 
@@ -107,7 +107,7 @@ def test_a_run_killed_while_its_mail_is_on_the_way_is_not_repeated(
 ) -> None:
     with socket.create_server((LOCALHOST, 0)) as silent:
         ready = environment(database_url, f"smtp://{LOCALHOST}:{silent.getsockname()[1]}")
-        with subprocess.Popen(
+        with started(
             [*COMMAND, "--date=2026-03-10"], env=ready, cwd=tmp_path, stderr=subprocess.DEVNULL
         ) as sender:
             silent.settimeout(60)

@@ -7,6 +7,7 @@ import asyncio
 import email
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -19,7 +20,7 @@ import boto3
 import pytest
 from pypdf import PdfReader
 
-from deloton.errors import MailError, MailRefused, MailThrottled, MailUnavailable
+from deloton.errors import MailError, MailRefused, MailThrottled, MailUnknown
 from reporter import ledger
 from reporter.app import Done, send
 from reporter.days import Edition, day_in, week_in
@@ -113,7 +114,7 @@ async def test_the_report_is_mailed_archived_and_noted(aws: str, database_url: s
     assert mail["To"] == "Zoë Chief <ceo@deloton.example>, board@deloton.example"
     assert mail["Reply-To"] == "analysts@deloton.example"
     assert mail["Subject"] == (
-        "Deloton, Tuesday 10 March 2026: 3 rides (±0\u00a0% on the 7-day mean)"
+        "Deloton, Tuesday 10 March 2026: 3 rides (±0\u00a0% on the 1-day mean)"
     )
     [pdf] = mail.iter_attachments()
     assert pdf.get_filename() == "deloton-daily-report-2026-03-10.pdf"
@@ -188,7 +189,7 @@ async def test_a_run_that_died_while_sending_is_not_repeated_but_told(
 
 
 async def test_a_lost_answer_leaves_the_report_uncertain(aws: str, database_url: str) -> None:
-    mailer = RecordingMailer(MailUnavailable("ReadTimeoutError"))
+    mailer = RecordingMailer(MailUnknown("ReadTimeoutError"))
     with pytest.raises(ReportUncertain):
         await deliver_by(mailer, patience_s=5)
     assert mailer.asked == 1, "it may have arrived: it is not tried again"
@@ -256,6 +257,21 @@ def test_lambda_takes_an_event_of_the_scheduler_as_yesterday(aws: str, database_
     event = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}}
     [report] = handle(event, None)["reports"]
     assert date.fromisoformat(report["on"]) < date.today()  # noqa: DTZ011
+
+
+def test_lambda_fetches_the_databases_password_each_time(
+    aws: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = boto3.client("secretsmanager", endpoint_url=aws, region_name="eu-west-2")
+    secret = secrets.create_secret(Name="password", SecretString="first")["ARN"]
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")  # as Lambda does
+    monkeypatch.setenv("PGPASSWORD_SECRET", secret)
+    monkeypatch.setenv("PGPASSWORD", "of the time before")
+    handle({"date": "2026-03-09"}, None)
+    assert os.environ["PGPASSWORD"] == "first"
+    secrets.put_secret_value(SecretId=secret, SecretString="second")
+    handle({"date": "2026-03-10"}, None)
+    assert os.environ["PGPASSWORD"] == "second"
 
 
 def test_lambda_fails_loudly_and_operations_are_told(aws: str, database_url: str) -> None:

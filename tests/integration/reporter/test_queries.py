@@ -171,6 +171,21 @@ async def test_the_hour_that_comes_twice_is_two_hours(rows: Rows) -> None:
     assert len(summary.parts) == 25
 
 
+@pytest.mark.parametrize(("on", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
+async def test_where_the_clocks_change_a_ride_an_hour_is_one_in_each_part(
+    rows: Rows, on: date, hours: int
+) -> None:
+    day, week = day_in(LONDON, on), week_in(LONDON, on)
+    starts = [day.begins_at + timedelta(hours=number) for number in range(hours)]
+    for at in (starts[0] - timedelta(minutes=1), *starts, day.ends_at):
+        await rows.ride(at, bike_serial=await _another_bike(rows))
+    told = await rows.summary(on)
+    assert [part.rides for part in told.parts] == [1] * hours
+    assert told.totals.rides == hours
+    told = summarise(week, await count_period(rows.connection, week))
+    assert [part.rides for part in told.parts] == [0, 0, 0, 0, 0, 1, hours]
+
+
 async def test_a_week_is_told_by_its_days_beside_the_week_before(rows: Rows) -> None:
     for days in (-8, -1, 0, 0.25, 4):
         await rows.ride(NOON + timedelta(days=days))

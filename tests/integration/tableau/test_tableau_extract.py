@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tableauhyperapi import Connection, HyperProcess, TableName, Telemetry
 
-from deloton.analytics import refresh
-from deloton.database import connect_pool
+from deloton.store.database import connect_pool
+from deloton.store.star import refresh
 from deloton_tableau.extract import write_extract
 from deloton_tableau.star import VIEWS
 

@@ -11,13 +11,15 @@ import pytest
 import pytest_asyncio
 from lxml import etree
 
+from deloton.rules.figures import FIGURES
 from deloton_tableau.__main__ import DOCUMENT, FOLDER
+from deloton_tableau.catalogue import read_star
 from deloton_tableau.dictionary import with_dictionary
 from deloton_tableau.documents import RELATIONSHIPS, Host, data_source, fields_of, workbook
-from deloton_tableau.fields import ALIASES, ORDERS
+from deloton_tableau.fields import ALIASES, ORDERS, field_of
 from deloton_tableau.questions import question_of
 from deloton_tableau.sheets import FEWEST_RIDERS, SHEETS, Sheet
-from deloton_tableau.star import StarView, read_star
+from deloton_tableau.star import StarColumn, StarView
 
 ROOT = Path(__file__).resolve().parents[3]
 RIDES_OF_ONE = """
@@ -134,6 +136,24 @@ def test_whatever_lies_on_a_sheet_is_told_of_in_its_dependencies() -> None:
         used |= {each.get("column") for each in view.iter("column-instance")}
         used |= set(re.findall(r"COUNTD\((\[[^]]+\])\)", sheet))
         assert used <= told
+
+
+def test_a_number_of_unknown_meaning_is_refused_and_becomes_no_dimension() -> None:
+    column = StarColumn("stirring_s", "integer", "Nobody said how it adds up.")
+    view = StarView("fact_rides", "", (column,))
+    with pytest.raises(LookupError, match="stirring_s is a number that is neither"):
+        field_of(view, column)
+
+
+async def test_each_figure_is_a_measure_that_adds_up_as_it_is_declared_to(
+    star: list[StarView],
+) -> None:
+    found = {field.column.name: field for field in fields_of(star) if field.view == "fact_rides"}
+    for figure in FIGURES:
+        if figure.in_star:
+            field = found[figure.name]
+            assert (field.role, field.caption) == ("measure", figure.titled)
+            assert field.aggregation == {"sum": "Sum", "max": "Max", "mean": "Avg"}[figure.adds]
 
 
 async def test_every_field_that_is_spoken_of_exists(star: list[StarView]) -> None:

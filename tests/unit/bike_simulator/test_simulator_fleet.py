@@ -123,9 +123,37 @@ def test_dangerous_riders_exceed_their_limit_in_as_many_rides_as_asked() -> None
     assert 3 <= len(racing) <= 9
 
 
+def racing_from(plan: FleetPlan) -> dict[tuple[bytes, int], datetime]:
+    """Bike and rider of each heart that beats faster than any healthy one, and since when."""
+    found: dict[tuple[bytes, int], datetime] = {}
+    user_id: dict[bytes, int] = {}
+    for message in simulate(plan):
+        if payload := payload_of(message):
+            user_id[message.key] = payload["user_id"]
+        elif b"hrt = " in message.value:
+            beats = int(message.value.partition(b"hrt = ")[2].partition(b";")[0])
+            if beats > 180:
+                found.setdefault((message.key, user_id[message.key]), message.at)
+    return found
+
+
+def test_one_heart_races_soon_after_the_moment_that_is_asked_for() -> None:
+    at = MONDAY + timedelta(hours=9, minutes=5)
+    [since] = racing_from(fleet(0.3, bikes=5, back_to_back=True, danger_at=at)).values()
+    assert timedelta(seconds=20) < since - at < timedelta(seconds=60)
+
+
+def test_a_share_of_all_rides_is_dangerous() -> None:
+    plan = fleet(0.3, bikes=40, back_to_back=True, dangerous_share=0.4)
+    rides = sum(payload_of(message) is not None for message in simulate(plan))
+    assert 0.1 < len(racing_from(plan)) / rides < 0.5
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"dangerous_share": 1.1}, "must lie in 0 to 1"),
+        ({"danger_at": datetime(2026, 3, 2)}, "time zone"),  # noqa: DTZ001
         ({"bikes": 0}, "at least one bike"),
         ({"seed": -1}, "seed"),
         ({"riders": 10, "bikes": 11}, "at least as many riders"),

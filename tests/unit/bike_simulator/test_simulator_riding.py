@@ -111,11 +111,11 @@ def test_heart_answers_a_sprint() -> None:
 
 
 @pytest.mark.parametrize("age", [24, 45, 78])
-def test_racing_heart_exceeds_every_expected_maximum_for_20_to_60_seconds(age: int) -> None:
+def test_racing_heart_exceeds_every_expected_maximum_by_far_for_20_to_60_seconds(age: int) -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
         beats = with_episodes(rng, shown_bpm(seed, 300, age), age, "racing")
-        assert 20 <= longest_run_s(beats > maxima_bpm(age)[1]) <= 66
+        assert 20 <= longest_run_s(beats > maxima_bpm(age)[1] + 8) <= 80
 
 
 def test_faint_heart_stays_below_50_bpm_for_at_least_20_seconds() -> None:
@@ -123,3 +123,12 @@ def test_faint_heart_stays_below_50_bpm_for_at_least_20_seconds() -> None:
         rng = np.random.default_rng(seed)
         beats = with_episodes(rng, shown_bpm(seed, 300), 45, "faint")
         assert longest_run_s((beats > 0) & (beats < 50)) >= 20
+
+
+def test_hands_are_on_the_bar_for_a_while_before_and_during_an_episode() -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        beats = with_episodes(rng, shown_bpm(seed, 300), 45, "racing", only_at_s=100)
+        assert (beats[60:150] > 0).all()
+        assert beats.max() == beats[100:190].max()
+        assert longest_run_s(beats > maxima_bpm(45)[1] + 33) >= 20

@@ -1,5 +1,8 @@
 """Who is let through, by the real middleware before a small page and a WebSocket."""
 
+import json
+from base64 import urlsafe_b64encode
+
 import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -81,11 +84,48 @@ def test_only_what_bears_the_trusted_header_is_let_through(behind_header: TestCl
     assert behind_header.get("/", headers={"X-Who": "someone"}).text == "the page"
 
 
+def claims(told: object) -> dict[str, str]:
+    """The headers that the load balancer sets for somebody of whom the provider tells that."""
+    coded = urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
+    return {"X-Who": "someone", "x-amzn-oidc-data": f"e30.{coded}.c2lnbmVk"}
+
+
+@pytest.mark.parametrize(
+    ("required", "told", "status"),
+    [
+        ("groups=staff", {"groups": ["all", "staff"]}, 200),
+        ("groups=staff", {"groups": "staff"}, 200),
+        ("groups=staff", {"groups": ["staff-of-others"]}, 403),
+        ("groups=staff", {"groups": None}, 403),
+        ("groups=staff", {}, 403),
+        ("groups=staff", ["groups", "staff"], 403),
+        ("email=@deloton.example", {"email": "ada@deloton.example"}, 200),
+        ("email=@deloton.example", {"email": "ada@deloton.example.org"}, 403),
+        ("email=@deloton.example", {"email": "ada@notdeloton.example"}, 403),
+        ("email=@deloton.example", {"email": 7}, 403),
+    ],
+)
+def test_only_whose_claim_is_the_one_that_is_asked_for_is_let_through(
+    required: str, told: object, status: int
+) -> None:
+    guarded = client(
+        DashboardSettings(
+            database_url=URL, dashboard_trusted_header="X-Who", dashboard_required_claim=required
+        )
+    )
+    assert guarded.get("/", headers=claims(told)).status_code == status
+    assert guarded.get("/", headers={"X-Who": "someone"}).status_code == 403
+    no_token = {"X-Who": "someone", "x-amzn-oidc-data": "no.token"}
+    assert guarded.get("/", headers=no_token).status_code == 403
+    assert guarded.get("/health").status_code == 200
+
+
 @pytest.mark.parametrize(
     "names",
     [
         {"DASHBOARD_USER": "staff"},
         {"DASHBOARD_PASSWORD": "secret"},
+        {"DASHBOARD_REQUIRED_CLAIM": "staff"},
         {"DASHBOARD_USER": "a", "DASHBOARD_PASSWORD": "b", "DASHBOARD_TRUSTED_HEADER": "c"},
     ],
 )

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from dashboard.rider_cards import cards, sparkline_path
-from deloton.palette import ALERT_COLOURS, GREY, ZONE_COLOURS
+from deloton.showing.palette import ALERT_COLOURS, GREY, ZONE_COLOURS
 
 
 def a_ride(heart_rate_bpm: float | None, level: str = "", name: str = "Ada") -> pd.DataFrame:
@@ -65,3 +65,35 @@ def test_a_name_cannot_become_markup() -> None:
 )
 def test_a_sparkline_ends_now_and_has_gaps(rates: list[int | None], path: str) -> None:
     assert sparkline_path(rates, lowest_bpm=50, highest_bpm=150) == path
+
+
+def test_a_card_is_all_that_the_page_asks_for() -> None:
+    [card] = cards(a_ride(130), {7: [100, 130]}, chosen=None)
+    del card["html"]
+    assert card == {
+        "ride": "7",
+        "colour": ZONE_COLOURS[2],
+        "classes": "card",
+        "chosen": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("heart_rate_bpm", "width"), [(None, 0), (130, 65), (200, 100), (230, 100)]
+)
+def test_the_bar_of_a_card_is_the_share_and_ends_at_all_of_it(
+    heart_rate_bpm: float | None, width: int
+) -> None:
+    [card] = cards(a_ride(heart_rate_bpm), {}, chosen=None)
+    assert f'<i style="width:{width}%"></i>' in str(card["html"])
+
+
+def test_a_sparkline_reaches_from_a_third_of_the_maximum_to_a_little_beyond() -> None:
+    [card] = cards(a_ride(130), {7: [70, 145, 220, 300]}, chosen=None)
+    assert '<path d="M57 60L58 30L59 0L60 0"/>' in str(card["html"])
+
+
+def test_who_is_not_known_has_a_card_that_says_so() -> None:
+    [card] = cards(a_ride(None, name=""), {}, chosen=None)
+    assert '<span class="name">Unknown rider</span>' in str(card["html"])
+    assert "<span>no hands on the bar</span>" in str(card["html"])

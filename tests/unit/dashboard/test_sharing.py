@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 
-from dashboard.sharing import SharedAnswers
-from deloton.database import is_transient
+from dashboard.sharing import KEPT_ANSWERS, SharedAnswers
+from deloton.store.database import is_transient
 from deloton.testing import START_AT, ManualClock
 
 
@@ -68,3 +68,30 @@ def test_without_a_picture_the_error_is_told(answers: SharedAnswers) -> None:
     database.away = True
     with pytest.raises(ConnectionRefusedError):
         answers.get("live", 1.0, database.ask)
+
+
+def test_each_question_has_its_own_answer_and_says_when_it_was_read(
+    answers: SharedAnswers, clock: ManualClock
+) -> None:
+    first, second = FakeDatabase(), FakeDatabase()
+    second.asked = 10
+    answers.get("live", 1.0, first.ask)
+    clock.pass_by(0.5)
+    answer = answers.get("recent", 1.0, second.ask)
+    assert answer.rows["asked"].item() == 11
+    assert answer.read_at == START_AT + timedelta(seconds=0.5)
+
+
+def test_of_too_many_answers_the_one_that_was_asked_for_longest_ago_is_forgotten(
+    answers: SharedAnswers,
+) -> None:
+    database = FakeDatabase()
+    for question in range(KEPT_ANSWERS):
+        answers.get(question, 1.0, database.ask)
+    answers.get(0, 1.0, database.ask)
+    assert database.asked == KEPT_ANSWERS
+    answers.get("one more", 1.0, database.ask)
+    answers.get(0, 1.0, database.ask)
+    assert database.asked == KEPT_ANSWERS + 1
+    answers.get(1, 1.0, database.ask)
+    assert database.asked == KEPT_ANSWERS + 2

@@ -1,6 +1,6 @@
 """The bands of age that pages and reports show riders in."""
 
-from deloton.age_bands import BAND_AGES
+from deloton.rules.age_bands import BAND_AGES
 
 
 def test_age_bands_have_names_and_years() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deloton.csv_cells import harmless
+from deloton.showing.csv_cells import harmless
 
 
 @pytest.mark.parametrize(

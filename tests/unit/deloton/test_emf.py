@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from deloton.cloudwatch import tell_done
-from deloton.emf import CloudFigures, telling_cloudwatch
+from deloton.running.cloudwatch import tell_done
+from deloton.running.emf import CloudFigures, telling_cloudwatch
 from ingestor import metrics
 
 
@@ -60,6 +60,16 @@ def test_a_counter_is_told_as_what_it_grew_by(registry: CollectorRegistry) -> No
     assert only_line(figures)["DeadLetters"] == 0
 
 
+def test_what_is_not_known_is_not_told(registry: CollectorRegistry) -> None:
+    for name in ("ingestor_lag", "ingestor_seconds_behind"):
+        Gauge(name, "…", ["partition"], registry=registry)
+    Gauge("ingestor_failing_seconds", "…", registry=registry).set(140)
+    told = only_line(CloudFigures("Deloton/test", registry))
+    assert told["FailingSeconds"] == 140
+    assert "Lag" not in told
+    assert "SecondsBehind" not in told
+
+
 def test_only_alerts_that_failed_or_expired_are_failures(registry: CollectorRegistry) -> None:
     alerts = Counter("hr_alerter_alerts", "…", ["level", "state"], registry=registry)
     figures = CloudFigures("Deloton/test", registry)
@@ -87,5 +97,5 @@ async def test_lines_are_written_while_the_block_lasts_and_only_with_a_namespace
         await asyncio.sleep(0.05)
     assert written == []
     async with telling_cloudwatch("Deloton/test", written.append, every_s=0.01):
-        await asyncio.sleep(0.1)
-    assert written
+        while not written:
+            await asyncio.sleep(0.01)

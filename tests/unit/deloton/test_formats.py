@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deloton.formats import duration, energy, number, per_cent, power
+from deloton.showing.formats import duration, energy, in_unit, number, per_cent, power
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,20 @@ def test_what_was_not_measured_is_a_dash(told_by: Callable[[float | None], str])
 @pytest.mark.parametrize(("share", "told"), [(0.53, "53 %"), (1.064, "106 %"), (None, "–")])
 def test_shares_are_told_in_per_cent(share: float | None, told: str) -> None:
     assert per_cent(share) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (600_000.0, "s", "167 h"),
+        (34_600_000.0, "W", "34.6 MW"),
+        (16_300.0, "kJ", "16.3 MJ"),
+        (129.4, "bpm", "129 bpm"),
+        (56_660, "", "56,660"),
+        (None, "W", "–"),
+    ],
+)
+def test_what_many_rides_come_to_is_in_the_unit_that_fits(
+    value: float | None, unit: str, shown: str
+) -> None:
+    assert in_unit(value, unit) == shown

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deloton.health import PATIENCE_S, Health
+from deloton.running.health import PATIENCE_S, Health
 from deloton.testing import ManualClock
 
 
@@ -43,3 +43,13 @@ def test_what_works_again_is_forgotten_and_the_rest_is_not() -> None:
     health.working("broker")
     health.working("nothing that ever failed")
     assert list(health.report([]).failing_for_s) == ["database"]
+
+
+def test_nobody_takes_back_what_another_says() -> None:
+    health = Health(clock=lambda: 0.0)
+    health.failing("database", "one")
+    health.failing("database", "other")
+    health.working("database", "one")
+    assert "database" in health.report([]).failing_for_s
+    health.working("database", "other")
+    assert health.report([]).failing_for_s == {}

@@ -1,14 +1,12 @@
-"""Expected maxima by their published formulas, ages, and training zones."""
-
-from datetime import date
+"""Expected maxima by their published formulas, and training zones."""
 
 import pytest
 
-from deloton.heart_rate import (
+from deloton.rules.heart_rate import (
     ZONES,
     MaximumPolicy,
-    age_on,
     expected_maximum_bpm,
+    time_in_zones,
     zone_of,
 )
 
@@ -38,24 +36,8 @@ def test_ours_is_the_default_policy() -> None:
 
 @pytest.mark.parametrize("policy", MaximumPolicy)
 def test_every_policy_falls_with_age(policy: MaximumPolicy) -> None:
-    maxima = [expected_maximum_bpm(age, policy) for age in range(16, 100)]
+    maxima = [expected_maximum_bpm(age, policy) for age in range(18, 100)]
     assert maxima == sorted(maxima, reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("day", "born_on", "age"),
-    [
-        (date(2026, 3, 2), date(1959, 5, 2), 66),
-        (date(2026, 5, 1), date(1959, 5, 2), 66),
-        (date(2026, 5, 2), date(1959, 5, 2), 67),
-        (date(2026, 2, 28), date(2000, 2, 29), 25),
-        (date(2026, 3, 1), date(2000, 2, 29), 26),
-        (date(2028, 2, 29), date(2000, 2, 29), 28),
-        (date(2026, 3, 2), date(2026, 3, 2), 0),
-    ],
-)
-def test_age_is_full_years(day: date, born_on: date, age: int) -> None:
-    assert age_on(day, born_on) == age
 
 
 @pytest.mark.parametrize(
@@ -73,3 +55,8 @@ def test_zones_follow_one_another_without_a_gap() -> None:
     assert ZONES[0].lower == 0
     assert [zone.upper for zone in ZONES[:-1]] == [zone.lower for zone in ZONES[1:]]
     assert [zone.number for zone in ZONES] == [1, 2, 3, 4, 5]
+
+
+def test_every_second_with_a_heart_rate_is_in_one_zone() -> None:
+    counts = {None: 50, 90: 3, 100: 4, 120: 5, 140: 6, 160: 7, 180: 8, 230: 9}
+    assert time_in_zones(counts, 200) == {1: 7, 2: 5, 3: 6, 4: 7, 5: 17}

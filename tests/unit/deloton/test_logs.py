@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from deloton.logs import configure_logging, get_logger
+from deloton.running.logs import configure_logging, get_logger
 
 
 @pytest.fixture

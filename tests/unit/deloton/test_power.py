@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from deloton.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE, fitted_power_watts
+from deloton.rules.power import FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE, fitted_power_watts
 
 LEVELS = range(0, HIGHEST_RESISTANCE + 1, 10)
 CADENCES = range(0, FASTEST_CADENCE_RPM + 1, 3)

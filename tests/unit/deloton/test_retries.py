@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 from aiokafka import errors as kafka_errors
 
-from deloton import database, kafka
-from deloton.retries import until_it_works
+from deloton.running.retries import until_it_works
+from deloton.store import database
+from deloton.wire import kafka
 
 
 def failing(*errors: BaseException) -> Callable[[], Awaitable[str]]:
@@ -57,7 +58,7 @@ async def test_waits_grow_from_a_tenth_of_a_second() -> None:
     begun = time.monotonic()
     step = failing(OSError(), OSError())
     await until_it_works("database", step, passes_by_itself=lambda _: True)
-    assert 0.3 <= time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun >= 0.3
 
 
 async def test_waiting_can_be_cancelled() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deloton.events import Address, Gender, Rider
-from deloton.riders import (
+from deloton.feed.rider_payload import (
+    LONGEST,
     day_of_epoch_ms,
     parse_address,
     parse_gender,
@@ -178,3 +179,33 @@ def test_any_text_gives_a_name_and_an_address_of_storable_parts(name: str, addre
     parts = [rider.title, rider.first_name, rider.last_name, rider.address.street]
     for part in filter(None, parts):
         assert part == text(part)
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"name": f"Ms {LONG} Example"}, "first_name"),
+        ({"name": f"Ms Ada {LONG}"}, "last_name"),
+        ({"address": f"{LONG},1 Lane,Town,EX4 4MP"}, "flat"),
+        ({"address": f"{LONG},Town,EX4 4MP"}, "street"),
+        ({"address": f"1 Lane,{LONG},EX4 4MP"}, "town"),
+        ({"address": f"1 Lane,Town,{LONG}"}, "postcode"),
+        ({"original_source": LONG}, "original_source"),
+    ],
+)
+def test_a_text_is_cut_to_what_its_field_holds(payload: dict[str, object], field: str) -> None:
+    rider = parse_rider({"user_id": 7001, **payload})
+    assert rider is not None
+    found = getattr(rider, field, None) or getattr(rider.address, field)
+    assert found == "x" * LONGEST[field]
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_an_address_for_mails_that_is_too_long_is_unknown_and_not_cut(longer: int) -> None:
+    email = "a" * (LONGEST["email"] - len("@example.com") + longer) + "@example.com"
+    rider = parse_rider({"user_id": 7001, "email_address": email})
+    assert rider is not None
+    assert rider.email == (None if longer else email)

@@ -3,8 +3,8 @@
 import pytest
 
 from deloton.errors import SettingsError
-from deloton.kafka import client_options
-from deloton.settings import DatabaseSettings, KafkaSettings, Settings
+from deloton.running.settings import DatabaseSettings, KafkaSettings, Settings
+from deloton.wire.kafka import client_options
 
 
 class ServiceSettings(DatabaseSettings, KafkaSettings):
@@ -119,3 +119,60 @@ def test_kafka_in_the_cloud_is_spoken_to_in_secret_and_by_name(
         "sasl_plain_username": "key",
         "sasl_plain_password": "s3cret",
     }
+
+
+@pytest.mark.parametrize("sign", "#/?[")
+def test_a_password_that_is_not_escaped_is_told_of_and_not_told(
+    environment: pytest.MonkeyPatch, sign: str
+) -> None:
+    url = f"postgresql://ada:hunt{sign}er2@db.example:5432/deloton"
+    told = complaint(environment, **{**COMPLETE, "DATABASE_URL": url})
+    assert told.startswith("the environment is not complete: DATABASE_URL: must be like postgres")
+    assert "%23" in told
+    assert not any(part in told for part in ("hunt", "er2", "ada", "db.example"))
+
+
+@pytest.mark.parametrize("port", ["54a2", "99999"])
+def test_a_port_that_is_none_is_told_of(environment: pytest.MonkeyPatch, port: str) -> None:
+    url = f"postgresql://ada:hunter2@db.example:{port}/deloton"
+    assert "DATABASE_URL: must be like" in complaint(
+        environment, **{**COMPLETE, "DATABASE_URL": url}
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:h%23u%2Fn%3Ft@db.example/deloton?sslmode=require",
+        "postgresql://ada:h@nter:2@[::1]:5432/deloton",
+        "postgres:///deloton?host=/run/postgresql",
+    ],
+)
+def test_addresses_that_postgresql_takes_are_taken(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    settings = read(environment, **{**COMPLETE, "DATABASE_URL": url})
+    assert settings.database_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("SASL_SSL://kafka.example:9092", "kafka.example:9092"),
+        ("ssl://a.example:9092, b.example:9093", "a.example:9092,b.example:9093"),
+        ("[::1]:9092", "[::1]:9092"),
+    ],
+)
+def test_a_scheme_before_a_brokers_address_is_left_out(
+    environment: pytest.MonkeyPatch, given: str, expected: str
+) -> None:
+    settings = read(environment, **{**COMPLETE, "KAFKA_BOOTSTRAP_SERVERS": given})
+    assert settings.kafka_bootstrap_servers == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["http://kafka.example:9092", "kafka.example:", "a:1,,b:1", "::1"]
+)
+def test_what_is_no_brokers_address_is_refused(environment: pytest.MonkeyPatch, given: str) -> None:
+    told = complaint(environment, **{**COMPLETE, "KAFKA_BOOTSTRAP_SERVERS": given})
+    assert "KAFKA_BOOTSTRAP_SERVERS: must be host:port" in told

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from deloton.web_headers import SECURITY_HEADERS, SecurityHeaders
+from deloton.running.web_headers import SECURITY_HEADERS, SecurityHeaders
 
 
 async def page(request: Request) -> Response:

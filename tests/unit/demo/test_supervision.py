@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from demo import supervision
 from demo.errors import ProgramFailed
-from demo.supervision import Watched, keep_running
+from demo.supervision import Rhythm, Watched, keep_running
 
 
 @dataclass
@@ -29,19 +28,15 @@ class Stub:
         return "stub ended with exit code 1."
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(supervision, "CHECK_EVERY_S", 0.001)
+QUICK = Rhythm(first_pause_s=0.001, check_every_s=0.001)
 
 
 async def test_a_program_that_ends_twice_runs_again_and_it_is_said() -> None:
     stub = Stub(ends=2)
     watched = Watched("stub", stub)
-    watching = asyncio.create_task(keep_running(watched, stub.said.append))
-    async with asyncio.timeout(5):
-        while watched.state != "running":
-            await asyncio.sleep(0.001)
+    watching = asyncio.create_task(keep_running(watched, stub.said.append, QUICK))
+    while watched.state != "running":
+        await asyncio.sleep(0.001)
     watching.cancel()
     assert watched.restarts == 2
     assert [line.splitlines()[0] for line in stub.said] == ["stub ended with exit code 1."] * 2
@@ -50,26 +45,24 @@ async def test_a_program_that_ends_twice_runs_again_and_it_is_said() -> None:
 async def test_a_program_that_never_settles_is_given_up() -> None:
     stub = Stub(ends=100)
     with pytest.raises(ProgramFailed, match=r"Giving up after 5 starts: stub ended"):
-        await keep_running(Watched("stub", stub), stub.said.append)
+        await keep_running(Watched("stub", stub), stub.said.append, QUICK)
     assert stub.starts == 5
 
 
 async def test_a_program_whose_data_are_gone_is_not_started_again() -> None:
     stub = Stub(ends=100)
     with pytest.raises(ProgramFailed, match=r"^stub ended"):
-        await keep_running(Watched("stub", stub, keeps_data=False), stub.said.append)
+        await keep_running(Watched("stub", stub, keeps_data=False), stub.said.append, QUICK)
     assert stub.starts == 1
 
 
-async def test_pauses_grow_with_each_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pauses_grow_with_each_end() -> None:
     pauses: list[float] = []
 
     async def note(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", note)
-    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 1.0)
     stub = Stub(ends=100)
     with pytest.raises(ProgramFailed):
-        await keep_running(Watched("stub", stub), stub.said.append)
+        await keep_running(Watched("stub", stub), stub.said.append, Rhythm(sleep=note))
     assert pauses == [1, 2, 4, 8]

@@ -1,15 +1,20 @@
 """The mails: what each level says, in text and HTML, whatever a rider is called."""
 
+import re
 from datetime import UTC, datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from deloton.heart_rate import OWN_LIMIT, AlertLevel, LimitPolicy, limits_of
-from hr_alerter.alerts import ClaimedAlert
+from deloton.rules.heart_rate import OWN_LIMIT, SUDDEN, AlertLevel, LimitPolicy, limits_of
+from deloton.running.alert_links import AlertLinks
+from deloton.wire.mail_messages import on_the_wire
+from hr_alerter.alerts import BegunAlert
 from hr_alerter.mails import CALL_FOR_HELP, compose
 
+SENDER = Address("Deloton", addr_spec="alerts@deloton.example")
 LONDON = ZoneInfo("Europe/London")
 LOW, HIGH, CRITICAL = limits_of(67, LimitPolicy())
 
@@ -21,12 +26,38 @@ def a_mail(
     name: str | None = "Ada",
     rule: str | None = None,
     measured_at: datetime = datetime(2026, 3, 2, 9, 15, 2, tzinfo=UTC),
+    reply_to: Address | None = None,
+    link: str = "",
+    numbers: tuple[int, int] = (42, 4711),
 ) -> EmailMessage:
     limit = {each.level: each for each in (LOW, HIGH, CRITICAL)}[level]
     facts = (bpm, limit.bpm, rule or limit.rule, name, "ada@example.com")
-    return compose(
-        ClaimedAlert(42, level, measured_at, *facts), "Deloton <alerts@deloton.example>", LONDON
-    )
+    alert_id, ride_id = numbers
+    alert = BegunAlert(alert_id, ride_id, level, measured_at, measured_at, *facts)
+    return compose(alert, SENDER, LONDON, reply_to, link)
+
+
+LINK = AlertLinks(["k" * 32], "https://api.deloton.example").link_to(
+    4711, datetime(2026, 3, 2, 9, 15, 2, tzinfo=UTC)
+)
+
+
+def test_a_way_out_stands_in_every_mail_and_mail_programs_offer_it_as_one_click() -> None:
+    mail = a_mail(link=LINK)
+    raw, _ = on_the_wire(mail)
+    head = raw.partition(b"\r\n\r\n")[0].replace(b"\r\n ", b" ")
+    assert b"List-Unsubscribe: <" + LINK.encode() + b">" in head
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in head
+    text, html = parts(mail)
+    assert f"\n{LINK}\n" in text
+    assert f'href="{LINK}"' in html
+    assert "Answer this mail" not in text + html
+
+
+def test_without_a_link_who_wants_no_more_answers() -> None:
+    mail = a_mail()
+    assert "List-Unsubscribe" not in mail
+    assert all("Answer this mail, and we will see to it." in part for part in parts(mail))
 
 
 def parts(mail: EmailMessage) -> tuple[str, str]:
@@ -68,16 +99,39 @@ def test_every_mail_says_what_was_seen_what_to_do_and_when_to_call(
 
 def test_the_limit_is_explained_with_its_source() -> None:
     for said in map(in_one_line, parts(a_mail())):
-        assert "145 bpm: 90 % of the expected maximum of 161.1 bpm" in said
+        assert "166 bpm: 5 bpm more than the 161 bpm expected at the age of 67" in said
         assert "208 − 0.7 × age, Tanaka et al. 2001" in said
         assert "Formulas give an average" in said
+        assert "deloton:" not in said
 
 
 def test_an_own_limit_is_called_that_and_no_formula_is_told() -> None:
     for said in map(in_one_line, parts(a_mail(rule=OWN_LIMIT))):
-        assert "145 bpm, the limit set for you" in said
+        assert "166 bpm or more, the limit set for you" in said
         assert "Formulas" not in said
-        assert "145 bpm: your own limit." in said
+        assert "166 bpm: your own limit." in said
+
+
+@pytest.mark.parametrize("level", [AlertLevel.HIGH, AlertLevel.CRITICAL])
+def test_a_heart_that_jumped_is_told_so(level: AlertLevel) -> None:
+    for said in map(in_one_line, parts(a_mail(level, rule=SUDDEN))):
+        assert "Your heart rate jumped within seconds, and stayed at" in said
+        assert f"bpm: {SUDDEN}." in said
+
+
+def test_all_mails_about_one_ride_stand_in_one_thread() -> None:
+    high = a_mail(AlertLevel.HIGH)
+    critical = a_mail(AlertLevel.CRITICAL, numbers=(43, 4711))
+    other = a_mail(numbers=(44, 4712))
+    assert high["References"] == critical["References"] == critical["In-Reply-To"]
+    assert high["Message-ID"] != critical["Message-ID"]
+    assert other["References"] != high["References"]
+
+
+def test_numbers_are_whole() -> None:
+    for level in AlertLevel:
+        for said in parts(a_mail(level)):
+            assert not re.search(r"\d\.\d+ bpm", said)
 
 
 def test_times_are_those_of_the_riders_clock() -> None:
@@ -86,10 +140,21 @@ def test_times_are_those_of_the_riders_clock() -> None:
 
 
 def test_a_name_is_text_and_never_markup() -> None:
-    text, html = parts(a_mail(name="<b>O'Neill</b> & {{ 7*7 }}"))
-    assert "<b>O'Neill</b> & {{ 7*7 }}" in text
-    assert "<b>O'Neill" not in html
-    assert "&lt;b&gt;O&#39;Neill" in html
+    text, html = parts(a_mail(name="O'Neill"))
+    assert "Hello O'Neill," in text
+    assert "Hello O&#39;Neill," in html
+
+
+def test_a_riders_own_message_goes_out_to_nobody() -> None:
+    for said in parts(a_mail(name="Ada,\n\nyour account is locked: open https://evil.example\n\n")):
+        assert "Hello" not in said
+        assert "evil" not in said
+
+
+def test_answers_go_where_somebody_reads_them() -> None:
+    care = Address("Deloton care", addr_spec="care@deloton.example")
+    assert a_mail(reply_to=care)["Reply-To"] == "Deloton care <care@deloton.example>"
+    assert a_mail()["Reply-To"] is None
 
 
 def test_without_a_name_there_is_no_greeting() -> None:

@@ -4,25 +4,32 @@ from datetime import datetime
 
 import pytest
 
-from deloton.heart_rate import AlertLevel
+from deloton.rules.heart_rate import AlertLevel
 from deloton.testing import at
-from hr_alerter.alerts import ClaimedAlert
-from hr_alerter.outbox import ONE_MORE_EACH_S, PATIENCE_S, SLOW_S, Letter, Outbox
+from hr_alerter.alerts import Claim
+from hr_alerter.outbox import (
+    ASK_AGAIN_AFTER_S,
+    ONE_MORE_EACH_S,
+    OUTAGE_FROM,
+    PATIENCE_S,
+    SLOW_S,
+    Letter,
+    Outbox,
+)
 
 
 def a_letter(
     alert_id: int = 1, level: AlertLevel = AlertLevel.HIGH, measured_at: datetime | None = None
 ) -> Letter:
     moment = measured_at or at(alert_id)
-    alert = ClaimedAlert(alert_id, level, moment, 150, 145.0, "x", "Ada", "ada@example.com")
-    return Letter(alert)
+    return Letter(Claim(alert_id, 1, level, moment))
 
 
 def taken(outbox: Outbox, now: float) -> list[int]:
     """The alerts of all letters that may go at this moment."""
     letters = []
     while letter := outbox.take(now):
-        letters.append(letter.alert.alert_id)
+        letters.append(letter.claim.alert_id)
     return letters
 
 
@@ -39,7 +46,7 @@ def test_critical_ones_go_first_then_the_oldest_readings() -> None:
         outbox.add(letter, 0.0)
     order = []
     while letter_now := outbox.take(1.0):
-        order.append(letter_now.alert.alert_id)
+        order.append(letter_now.claim.alert_id)
         outbox.finish(letter_now)
     assert order == [2, 1, 3]
 
@@ -110,5 +117,42 @@ def test_letters_that_are_no_longer_ours_are_forgotten() -> None:
     outbox = a_full_outbox(3)
     outbox.add(a_letter(9), 100.0)
     outbox.take(1.0)
-    outbox.discard({1, 9})
+    outbox.withdraw({1, 9})
     assert len(outbox) == 1
+
+
+def test_once_three_in_a_row_are_not_taken_one_at_a_time_asks_whether_the_provider_is_back() -> (
+    None
+):
+    outbox = a_full_outbox(50)
+    for _ in range(OUTAGE_FROM):
+        outbox.found_closed(1.0)
+    assert taken(outbox, 60.0) == [0]
+    outbox = a_full_outbox(50)
+    for _ in range(OUTAGE_FROM):
+        outbox.found_closed(1.0)
+    assert outbox.take(1.0 + ASK_AGAIN_AFTER_S - 0.1) is None
+    assert outbox.wait_s(1.0) == pytest.approx(ASK_AGAIN_AFTER_S)
+
+
+def test_when_the_provider_is_back_all_that_wait_are_due_at_once() -> None:
+    outbox = a_full_outbox(3)
+    first = outbox.take(1.0)
+    assert first is not None
+    for _ in range(OUTAGE_FROM):
+        outbox.found_closed(1.0)
+    outbox.finish(first)
+    outbox.add(first, 99.0)
+    outbox.found_open(5.0)
+    order = []
+    while letter := outbox.take(5.0):
+        order.append(letter.claim.alert_id)
+        outbox.finish(letter)
+    assert sorted(order) == [0, 1, 2]
+
+
+def test_two_that_are_not_taken_are_their_own_trouble() -> None:
+    outbox = a_full_outbox(50)
+    for _ in range(OUTAGE_FROM - 1):
+        outbox.found_closed(1.0)
+    assert len(taken(outbox, 61.0)) == 10

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from deloton.age_bands import AGE_BANDS
+from deloton.rules.age_bands import AGE_BANDS
 from reporter.days import day_in, week_in
 from reporter.summary import (
     AlertCount,

@@ -8,11 +8,12 @@ from pypdf import PdfReader
 from xhtml2pdf.builders.preflight import scan, unembedded_text_fonts
 
 from deloton.events import Gender
-from deloton.heart_rate import AlertLevel
-from deloton.log_lines import RefusalReason
+from deloton.feed.log_lines import RefusalReason
+from deloton.rules.heart_rate import AlertLevel
+from deloton.showing.palette import MEASURE_COLOURS
+from reporter.charts import draw_all
 from reporter.document import draw_pdf
-from reporter.queries import LEADERS as LEADING
-from reporter.queries import SOURCES, TOWNS
+from reporter.queries import LEADERS_TOLD, SOURCES, TOWNS
 from reporter.summary import AlertCount, Leader, RefusalCount, Summary
 from reporter.wording import MOST_SERIALS
 from tests.unit.reporter.summaries import (
@@ -51,6 +52,11 @@ def test_title_author_and_subject_are_in_the_documents_properties(full: PdfReade
     assert full.metadata.title == "Deloton – Daily report, Tuesday 10 March 2026"
     assert full.metadata.author == "Deloton"
     assert "2026-03-10" in str(full.metadata.subject)
+
+
+def test_power_has_the_colour_that_it_has_on_the_pages() -> None:
+    charts = draw_all(a_full_summary())
+    assert MEASURE_COLOURS["power_watts"] in charts["power"]
 
 
 def test_every_figure_of_the_headline_is_selectable_text(full: PdfReader) -> None:
@@ -117,7 +123,7 @@ def test_a_single_ride_of_nobody_known_is_drawn() -> None:
 
 # Of everything as much as there can be, and as long as it can be.
 NAME = "Maximiliana-Wilhelmina Featherstonehaugh-Cholmondeley"
-LEADERS = [Leader(n, NAME, 123, 40_000.0, 123_456.0, 1485.4) for n in range(LEADING)]
+LEADERS = [Leader(n, NAME, 123, 40_000.0, 123_456.0, 1485.4) for n in range(LEADERS_TOLD)]
 MOST: dict[str, Any] = {
     "leaders": LEADERS,
     "sprinters": LEADERS,

@@ -1,8 +1,10 @@
 """The mail to the CEO: its headline readable anywhere, its pictures its own, its PDF attached."""
 
 import re
+from email.headerregistry import Address
 from email.message import EmailMessage
 
+from deloton.running.addresses import parse_addresses
 from reporter.archive import by_year, key_stem
 from reporter.message import compose_failure, compose_report, mail_page
 from tests.unit.reporter.summaries import a_full_summary, an_empty_summary
@@ -14,9 +16,9 @@ def composed(reply_to: str | None = None, **changes: object) -> EmailMessage:
     return compose_report(
         a_full_summary(**changes),  # type: ignore[arg-type]
         PDF,
-        sender="Deloton <hello@deloton.example>",
-        recipients="Zoë Chief <ceo@deloton.example>, board@deloton.example",
-        reply_to=reply_to,
+        sender=Address("Deloton", addr_spec="hello@deloton.example"),
+        recipients=parse_addresses("Zoë Chief <ceo@deloton.example>, board@deloton.example"),
+        reply_to=parse_addresses(reply_to)[0] if reply_to else None,
     )
 
 
@@ -69,7 +71,8 @@ def test_nothing_is_fetched_and_a_program_that_drops_the_style_sheet_loses_littl
 
 def test_a_day_without_rides_has_no_picture() -> None:
     message = compose_report(
-        an_empty_summary(before=20), PDF, sender="a@b.example", recipients="c@d.example",
+        an_empty_summary(before=20), PDF, sender=Address(addr_spec="a@b.example"),
+        recipients=[Address(addr_spec="c@d.example")],
         reply_to=None,
     )  # fmt: skip
     assert "<img" not in part(message, "html")
@@ -94,7 +97,7 @@ def test_a_towns_name_is_no_markup_in_the_page() -> None:
 def test_operations_are_told_what_why_and_what_to_do() -> None:
     message = compose_failure(
         "daily report of 2026-03-10", "the mail was not accepted: MessageRejected", "Run it again.",
-        sender="a@b.example", recipients="ops@b.example",
+        sender=Address(addr_spec="a@b.example"), recipients=[Address(addr_spec="ops@b.example")],
     )  # fmt: skip
     assert message["Subject"] == "Deloton: the daily report of 2026-03-10 needs somebody"
     assert "MessageRejected" in message.get_content()

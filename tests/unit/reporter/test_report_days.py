@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reporter.days import day_in, days_from, today_in, week_in
+from deloton.rules.calendar import days_from
+from reporter.days import day_in, week_in
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -55,7 +56,3 @@ def test_a_week_is_monday_to_sunday_whichever_of_its_days_is_named(on: date) -> 
     assert week.ends_at == datetime(2026, 3, 29, 23, tzinfo=UTC), "the clocks change on its Sunday"
     assert [day.label for day in week.parts] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
     assert week.before(1) == week_in(LONDON, date(2026, 3, 16))
-
-
-def test_late_in_a_summer_evening_utc_it_is_tomorrow_in_london() -> None:
-    assert today_in(LONDON, datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == date(2026, 7, 2)

@@ -7,7 +7,7 @@ import pytest
 
 from reporter.days import day_in
 from reporter.summary import (
-    FIGURES,
+    COMPARED,
     AlertCount,
     Counts,
     Group,
@@ -50,7 +50,7 @@ def test_a_figure_is_compared_with_the_day_before_and_the_seven_days_before() ->
 
 
 def test_every_figure_is_told_of_every_day() -> None:
-    assert [figure.name for figure in a_summary().figures] == list(FIGURES)
+    assert [figure.name for figure in a_summary().figures] == list(COMPARED)
 
 
 def test_a_day_without_rides_between_empty_days_compares_with_nothing() -> None:

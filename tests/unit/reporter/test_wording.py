@@ -1,9 +1,11 @@
 """Figures in plain English, and sentences that say what was special and nothing else."""
 
+from datetime import UTC, date, datetime, time
+
 import pytest
 
-from deloton.log_lines import RefusalReason
-from reporter import wording
+from deloton.feed.log_lines import RefusalReason
+from reporter import formats, tables, wording
 from reporter.summary import AlertCount, PartTotals, RefusalCount, Totals
 from tests.unit.reporter.summaries import ON, a_full_summary, an_empty_summary
 
@@ -25,14 +27,14 @@ def plain(told: str) -> str:
     ],
 )
 def test_changes_are_told_as_people_do(value: float | None, told: str) -> None:
-    assert plain(wording.compared(value, "day before")) == told
+    assert plain(formats.compared(value, "day before")) == told
 
 
 @pytest.mark.parametrize(
     ("mean", "told"), [(None, "–"), (0.0, "0"), (12.0, "12"), (0.26, "0.3"), (1234.5, "1,234")]
 )
 def test_means_of_few_are_told_to_a_tenth(mean: float | None, told: str) -> None:
-    assert wording.mean_count(mean) == told
+    assert formats.mean_count(mean) == told
 
 
 def test_a_full_day_is_told_in_a_few_sentences() -> None:
@@ -100,13 +102,32 @@ def test_a_week_is_told_by_its_days() -> None:
     assert wording.period_name(a_full_summary(weekly=True)) == "Week 11, 9 to 15 March 2026"
 
 
+@pytest.mark.parametrize(
+    ("first_on", "weekly", "told"),
+    [
+        (date(2025, 1, 1), False, "7-day mean"),
+        (date(2026, 3, 7), False, "3-day mean"),
+        (date(2026, 3, 9), False, "1-day mean"),
+        (date(2026, 2, 25), True, "2-week mean"),
+        (ON, False, "7-day mean"),
+    ],
+)
+def test_the_mean_is_called_by_how_many_periods_it_is_of(
+    first_on: date, weekly: bool, told: str
+) -> None:
+    began_at = datetime.combine(first_on, time(12), UTC)
+    summary = a_full_summary(weekly=weekly, first_ride_at=began_at)
+    assert wording.usual_of(summary) == told
+    assert all(told in tile.usual for tile in tables.tiles(summary))
+
+
 def test_names_that_are_too_long_for_a_line_are_cut() -> None:
-    assert wording.shortened("Ada Lovelace") == "Ada Lovelace"
-    assert wording.shortened("Maximiliana Featherstonehaugh") == "Maximiliana Featherstoneh…"
+    assert formats.shortened("Ada Lovelace") == "Ada Lovelace"
+    assert formats.shortened("Maximiliana Featherstonehaugh") == "Maximiliana Featherstoneh…"
 
 
 def test_the_quality_of_the_data_stands_beside_that_of_the_past() -> None:
-    told = {row.title: row for row in wording.rows(a_full_summary(), wording.QUALITY)}
+    told = {row.title: row for row in tables.rows(a_full_summary(), tables.QUALITY)}
     lines = told["Lines that could not be read"]
     assert (lines.value, lines.before, lines.usual) == ("13", "12", "12")
     contact = told["Seconds without hands on the bar"]
@@ -127,9 +148,9 @@ def test_few_broken_sensors_are_named_and_many_are_only_counted() -> None:
 
 def test_every_reason_why_lines_were_refused_has_its_words() -> None:
     assert wording.REFUSED.keys() == set(RefusalReason)
-    assert wording.refusals_told(a_full_summary()) == (
+    assert wording.refusals_named(a_full_summary()) == (
         "Lines that could not be read: 9 of an unknown kind, 4 cut off or garbled."
     )
-    assert wording.refusals_told(a_full_summary(refusals=[])) is None
+    assert wording.refusals_named(a_full_summary(refusals=[])) is None
     later = a_full_summary(refusals=[RefusalCount("too_new", 1_000)])
-    assert wording.refusals_told(later) == "Lines that could not be read: 1,000 too_new."
+    assert wording.refusals_named(later) == "Lines that could not be read: 1,000 too_new."

@@ -1,20 +1,19 @@
 """SHELL: heart-rate alerts."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import RowMapping
+from fastapi import APIRouter, Request, Response
 
-from api import queries
-from api.access import Reader
-from api.answers import alert_of
-from api.context import InContext
-from api.documents import list_responses
-from api.lists import Listing, respond
-from api.paging import AwareTime, Cursor
-from api.parameters import DEFAULT_PAGE, AlertsParameters
-from api.schemas import Alert, AlertPage
+from api.access.gate import Reader
+from api.contract.csv_rows import columns_of
+from api.contract.openapi import list_responses
+from api.contract.paging import AwareTime, Cursor
+from api.contract.parameters import DEFAULT_PAGE, AlertsParameters
+from api.contract.schemas import Alert, AlertPage
+from api.routes.context import InContext
+from api.store import queries
+from api.web.asked import query
+from api.web.lists import Listing, respond
 
 router = APIRouter(prefix="/v1", tags=["alerts"])
 
@@ -29,28 +28,29 @@ async def list_alerts(
     request: Request,
     access: Reader,
     context: InContext,
-    asked: Annotated[AlertsParameters, Query()],
+    asked: Annotated[AlertsParameters, query(AlertsParameters)],
 ) -> Response:
     """Abnormal heart rates and what became of the mails about them, the newest first."""
     view = context.view(access)
 
-    async def fetch(after: Cursor[Any] | None, limit: int) -> Sequence[RowMapping]:
-        bounds = asked.bounds(context.time_zone)
-        return await context.database.rows(
-            queries.alerts_page(asked, bounds, after=after, limit=limit)
+    async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
+        bounds = asked.bounds(context.zone)
+        return await context.database.told(
+            queries.alerts_page(asked, bounds, view, after=after, limit=limit)
         )
 
     listing = Listing(
         name="alerts",
-        page=AlertPage,
-        model=Alert,
-        personal=view.personal,
+        columns=columns_of(Alert, personal=view.personal),
+        place=("measured_at", "alert_id"),
         place_kind=AwareTime,
         fetch=fetch,
-        answer=lambda row: alert_of(row, view),
-        place=lambda row: (row["measured_at"], row["alert_id"]),
-        others={},
     )
     return await respond(
-        request, listing, asked.given(), limit=asked.limit, default_limit=DEFAULT_PAGE
+        request,
+        listing,
+        context.reader(access),
+        asked.given(),
+        limit=asked.limit,
+        default_limit=DEFAULT_PAGE,
     )

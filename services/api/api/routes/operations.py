@@ -6,12 +6,15 @@ from fastapi import APIRouter, Path, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import literal, select
 
-from api.context import InContext
-from api.documents import problems
-from api.problems import DATABASE_AWAY, KINDS, NO_SUCH_PATH, TOO_SLOW, Problem
-from api.schemas import Health, ProblemKind
+from api.contract.openapi import problems
+from api.contract.problems import DATABASE_AWAY, KINDS, NO_SUCH_PATH, TOO_SLOW, Problem
+from api.contract.schemas import Health, ProblemKind
+from api.routes.context import InContext
+from api.store.statements import question
 
 router = APIRouter(tags=["operations"])
+
+_ALIVE = question(select(literal(1)))
 
 
 @router.get("/health/live", summary="Ask whether the process is alive")
@@ -28,7 +31,7 @@ async def get_liveness() -> Health:
 )
 async def get_readiness(context: InContext) -> Health:
     """The database answers."""
-    await context.database.rows(select(literal(1)))
+    await context.database.rows(_ALIVE)
     return Health(healthy=True)
 
 

@@ -1,31 +1,29 @@
 """SHELL: riders: who they are, their rides and bests; what is held of them, and erasing it."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from sqlalchemy import RowMapping
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Path, Request, Response
 
-from api import queries
-from api.access import Eraser, PersonalReader, Reader
-from api.answers import best_power_of, rider_of
-from api.context import Context, InContext
-from api.deletion import erase_rider
-from api.documents import deletion_responses, list_responses, responses
-from api.export import export_rider, note_export
-from api.parameters import (
+from api.access.gate import Eraser, PersonalReader, Reader
+from api.contract.answers import best_power_of, rider_of
+from api.contract.openapi import deletion_responses, list_responses, responses
+from api.contract.parameters import (
     BestPowersParameters,
-    DeletionParameters,
     Id,
     Parameters,
+    ReasonParameters,
     RiderRidesParameters,
 )
-from api.problems import NOT_ACCEPTABLE, NOT_FOUND, not_found, parameter_problem
+from api.contract.problems import NOT_FOUND, TOO_MANY_OPEN, not_found, parameter_problem
+from api.contract.schemas import BestPowers, Export, RidePage, Rider
+from api.routes.context import Context, InContext
 from api.routes.rides import ride_list
-from api.schemas import BestPowers, Export, RidePage, Rider
-from deloton.ride_figures import best_mean_powers, personal_bests, readings_span
-from deloton.tables import rides
+from api.store import queries
+from api.store.database import Row
+from api.store.deletion import erase_rider
+from api.store.export import export_rider, note_export
+from api.web.asked import query
+from deloton.rules.calendar import ONE_DAY, midnight
 
 router = APIRouter(prefix="/v1", tags=["riders"])
 
@@ -42,12 +40,12 @@ async def get_rider(
     access: Reader,
     context: InContext,
     rider_id: RiderId,
-    _: Annotated[Parameters, Query()],
+    _: Annotated[Parameters, query(Parameters)],
 ) -> Rider:
     """A rider, what all rides come to, and the personal bests."""
     row = await _rider(context, rider_id)
     [totals] = await context.database.rows(queries.rider_totals(rider_id))
-    bests = await context.database.rows(personal_bests(rider_id))
+    bests = await context.database.rows(queries.bests_of_rider(rider_id))
     return rider_of(row, totals, bests, context.view(access))
 
 
@@ -55,18 +53,18 @@ async def get_rider(
     "/riders/{rider_id}/rides",
     summary="List a rider's rides",
     response_model=RidePage,
-    responses=list_responses(NOT_FOUND, NOT_ACCEPTABLE),
+    responses=list_responses(NOT_FOUND),
 )
 async def list_rider_rides(
     request: Request,
     access: Reader,
     context: InContext,
     rider_id: RiderId,
-    asked: Annotated[RiderRidesParameters, Query()],
+    asked: Annotated[RiderRidesParameters, query(RiderRidesParameters)],
 ) -> Response:
     """As `/v1/rides`, of one rider."""
     await _rider(context, rider_id)
-    return await ride_list(request, context, asked, context.view(access), rider_id)
+    return await ride_list(request, context, access, asked, {"rider_id": rider_id})
 
 
 @router.get(
@@ -79,7 +77,7 @@ async def get_best_powers(
     _: Reader,
     context: InContext,
     rider_id: RiderId,
-    asked: Annotated[BestPowersParameters, Query()],
+    asked: Annotated[BestPowersParameters, query(BestPowersParameters)],
 ) -> BestPowers:
     """The rider's best mean powers over 5 s, 20 s, 60 s and 5 min; of the last 90 days or a span.
 
@@ -87,14 +85,10 @@ async def get_best_powers(
     """
     row = await _rider(context, rider_id)
     try:
-        from_at, to_at = asked.span(context.now())
+        from_at, to_at = asked.span(midnight(context.today + ONE_DAY, context.zone))
     except ValueError as error:
-        raise parameter_problem("from", str(error)) from None
-    own = rides.c.rider_id == rider_id
-    which = own & (rides.c.started_at >= from_at) & (rides.c.started_at < to_at)
-    best = await context.database.rows(
-        best_mean_powers(which, between=readings_span(from_at, to_at))
-    )
+        raise parameter_problem("from_at", str(error)) from None
+    best = await context.database.rows(queries.best_powers_of_rider(rider_id, from_at, to_at))
     return BestPowers(
         rider_id=rider_id,
         from_at=from_at,
@@ -107,13 +101,13 @@ async def get_best_powers(
     "/riders/{rider_id}/export",
     summary="Export all that is held about a rider",
     response_model=Export,
-    responses=responses(NOT_FOUND, etag=False),
+    responses=responses(NOT_FOUND, TOO_MANY_OPEN, etag=False),
 )
 async def export(
     access: PersonalReader,
     context: InContext,
     rider_id: RiderId,
-    asked: Annotated[DeletionParameters, Query()],
+    asked: Annotated[ReasonParameters, query(ReasonParameters)],
 ) -> Response:
     """Everything held about a person, as one JSON: for requests of access under the GDPR.
 
@@ -121,24 +115,16 @@ async def export(
     """
     if not await note_export(context.database, access.key_id, rider_id, asked.reason):
         raise not_found("rider", rider_id)
-    pieces = export_rider(context.database, rider_id)
-    # What fails before the first piece can still be told as a problem.
-    first = await anext(pieces)
     name = f"rider-{rider_id}.json"
-    return StreamingResponse(
-        _resumed(first, pieces),
-        media_type="application/json",
-        headers={
+    return context.lanes.downloads.download(
+        access.key_id,
+        export_rider(context.database, rider_id),
+        "application/json",
+        {
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="{name}"',
         },
     )
-
-
-async def _resumed(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in others:
-        yield piece
 
 
 @router.delete(
@@ -151,18 +137,19 @@ async def erase(
     access: Eraser,
     context: InContext,
     rider_id: RiderId,
-    asked: Annotated[DeletionParameters, Query()],
+    asked: Annotated[ReasonParameters, query(ReasonParameters)],
 ) -> None:
     """Erase a person: rider, rides, readings, alerts and limits at once, for good.
 
-    Lines from before the erasure that are read again give a ride without a rider. It is noted
-    who did it, when and why. Who rides again afterwards is a rider again.
+    Lines of the erased rides are stored nowhere; of a ride that was not stored by then, they give
+    a ride without a rider. It is noted who did it, when and why. Who rides again afterwards is a
+    rider again.
     """
     if not await erase_rider(context.database, access.key_id, rider_id, asked.reason):
         raise not_found("rider", rider_id)
 
 
-async def _rider(context: Context, rider_id: int) -> RowMapping:
+async def _rider(context: Context, rider_id: int) -> Row:
     row = await context.database.row(queries.rider_by_id(rider_id))
     if row is None:
         raise not_found("rider", rider_id)

@@ -1,35 +1,37 @@
 """SHELL: rides and their readings."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from sqlalchemy import RowMapping
+from fastapi import APIRouter, Path, Request, Response
 
-from api import queries
-from api.access import Eraser, Reader
-from api.answers import View, details_of, reading_of, ride_of
-from api.context import Context, InContext
-from api.credentials import Scope
-from api.deletion import delete_ride
-from api.documents import deletion_responses, list_responses, responses
-from api.lists import Listing, respond
-from api.paging import AwareTime, Cursor
-from api.parameters import (
+from api.access.credentials import Scope
+from api.access.gate import Access, Eraser, Reader
+from api.contract.answers import View, details_of
+from api.contract.csv_rows import columns_of
+from api.contract.openapi import deletion_responses, list_responses, responses
+from api.contract.paging import AwareTime, Cursor
+from api.contract.parameters import (
     DEFAULT_PAGE,
     DEFAULT_READINGS_PAGE,
-    DeletionParameters,
     Id,
     Parameters,
     ReadingsParameters,
+    ReasonParameters,
     RiderRidesParameters,
     RideSort,
     RidesParameters,
 )
-from api.problems import NOT_ACCEPTABLE, NOT_FOUND, not_found
-from api.schemas import Reading, ReadingPage, Ride, RideDetails, RidePage
-from deloton.ride_figures import best_mean_powers, heart_rate_seconds, readings_span
-from deloton.tables import rides
+from api.contract.problems import NOT_FOUND, not_found
+from api.contract.schemas import Reading, ReadingPage, Ride, RideDetails, RidePage
+from api.routes.context import Context, InContext
+from api.store import queries
+from api.store.database import Row
+from api.store.deletion import delete_ride
+from api.store.queries import RiderFilter
+from api.web.access_log import reading_of
+from api.web.asked import query
+from api.web.lists import Listing, respond
+from deloton.rules.calendar import day_of
 
 router = APIRouter(prefix="/v1", tags=["rides"])
 
@@ -41,50 +43,57 @@ async def list_rides(
     request: Request,
     access: Reader,
     context: InContext,
-    asked: Annotated[RidesParameters, Query()],
+    asked: Annotated[RidesParameters, query(RidesParameters)],
 ) -> Response:
     """Rides, the newest first, page by page; as CSV with `Accept: text/csv`.
 
     A page begins where the one before ended, so that rides that come meanwhile shift nothing.
     """
-    if asked.city is not None:
-        access.require(Scope.PERSONAL, "The parameter city")
-    return await ride_list(request, context, asked, context.view(access))
+    if asked.town is not None:
+        access.require(Scope.PERSONAL, "The parameter town")
+    whose = await _whose(context, asked, context.view(access))
+    return await ride_list(request, context, access, asked, whose)
+
+
+async def _whose(context: Context, asked: RidesParameters, view: View) -> RiderFilter:
+    """How the rides are picked by what is asked of their riders."""
+    asked_of_riders = queries.rider_filter(asked, view.today)
+    if not asked_of_riders:
+        return {}
+    found = await context.database.rows(queries.few_riders(asked_of_riders))
+    return queries.rides_of(asked_of_riders, [row["rider_id"] for row in found])
 
 
 async def ride_list(
     request: Request,
     context: Context,
+    access: Access,
     asked: RiderRidesParameters,
-    view: View,
-    rider_id: int | None = None,
+    whose: RiderFilter,
 ) -> Response:
-    """A list of rides; of one rider where `rider_id` is given."""
+    """A list of rides; `whose`: see `queries.rides_page`."""
+    view = context.view(access)
+    bounds = asked.bounds(context.zone)
 
-    async def fetch(after: Cursor[Any] | None, limit: int) -> Sequence[RowMapping]:
-        query = queries.rides_page(
-            asked,
-            asked.bounds(context.time_zone),
-            view.today,
-            rider_id=rider_id,
-            after=after,
-            limit=limit,
+    async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
+        return await context.database.told(
+            queries.rides_page(asked, bounds, view, of=whose, after=after, limit=limit)
         )
-        return await context.database.rows(query)
 
     listing = Listing(
         name="rides",
-        page=RidePage,
-        model=Ride,
-        personal=view.personal,
+        columns=columns_of(Ride, personal=view.personal),
+        place=(asked.sort.column, "ride_id"),
         place_kind=AwareTime if asked.sort in {RideSort.NEWEST, RideSort.OLDEST} else float,
         fetch=fetch,
-        answer=lambda row: ride_of(row, view),
-        place=lambda row: (row[asked.sort.column], row["ride_id"]),
-        others={},
     )
     return await respond(
-        request, listing, asked.given(), limit=asked.limit, default_limit=DEFAULT_PAGE
+        request,
+        listing,
+        context.reader(access),
+        asked.given(),
+        limit=asked.limit,
+        default_limit=DEFAULT_PAGE,
     )
 
 
@@ -95,39 +104,38 @@ async def ride_list(
     responses=responses(NOT_FOUND),
 )
 async def get_ride(
+    request: Request,
     access: Reader,
     context: InContext,
     ride_id: RideId,
-    _: Annotated[Parameters, Query()],
+    _: Annotated[Parameters, query(Parameters)],
 ) -> RideDetails:
     """A ride with its totals, the time in each heart-rate zone, and its best powers."""
-    row = await _ride(context, ride_id)
+    row = await _ride(request, context, ride_id)
     started_at = queries.within_time(row["started_at"])
-    heart_rates = await context.database.rows(heart_rate_seconds(ride_id, started_at))
-    curve = best_mean_powers(
-        rides.c.ride_id == ride_id, between=readings_span(started_at, started_at)
-    )
-    best_powers = await context.database.rows(curve)
-    return details_of(row, context.view(access), heart_rates, best_powers)
+    heart_rates = await context.database.rows(queries.heart_rates_of(ride_id, started_at))
+    best_powers = await context.database.rows(queries.best_powers_of_ride(ride_id, started_at))
+    began_on = day_of(started_at, context.zone)
+    return details_of(row, context.view(access), began_on, heart_rates, best_powers)
 
 
 @router.get(
     "/rides/{ride_id}/readings",
     summary="List a ride's readings",
     response_model=ReadingPage,
-    responses=list_responses(NOT_FOUND, NOT_ACCEPTABLE),
+    responses=list_responses(NOT_FOUND),
 )
 async def list_readings(
     request: Request,
     access: Reader,
     context: InContext,
     ride_id: RideId,
-    asked: Annotated[ReadingsParameters, Query()],
+    asked: Annotated[ReadingsParameters, query(ReadingsParameters)],
 ) -> Response:
     """What was measured each second, oldest first; as CSV with `Accept: text/csv`."""
-    row = await _ride(context, ride_id)
+    row = await _ride(request, context, ride_id)
 
-    async def fetch(after: Cursor[Any] | None, limit: int) -> Sequence[RowMapping]:
+    async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
         query = queries.readings_page(
             ride_id,
             row["started_at"],
@@ -135,21 +143,23 @@ async def list_readings(
             after=after.value if after else None,
             limit=limit,
         )
-        return await context.database.rows(query)
+        return await context.database.told(query)
 
     listing = Listing(
         name="readings",
-        page=ReadingPage,
-        model=Reading,
-        personal=access.personal,
+        columns=columns_of(Reading, personal=access.personal),
+        place=("at", None),
         place_kind=AwareTime,
         fetch=fetch,
-        answer=reading_of,
-        place=lambda reading: (reading["at"], ride_id),
         others={"ride_id": ride_id, "resolution_s": asked.resolution_s},
     )
     return await respond(
-        request, listing, asked.given(), limit=asked.limit, default_limit=DEFAULT_READINGS_PAGE
+        request,
+        listing,
+        context.reader(access),
+        asked.given(),
+        limit=asked.limit,
+        default_limit=DEFAULT_READINGS_PAGE,
     )
 
 
@@ -163,18 +173,20 @@ async def remove_ride(
     access: Eraser,
     context: InContext,
     ride_id: RideId,
-    asked: Annotated[DeletionParameters, Query()],
+    asked: Annotated[ReasonParameters, query(ReasonParameters)],
 ) -> None:
     """Delete a ride with its readings and alerts, for good. It is noted who did it, when and why.
 
-    Lines of the ride that are read from the bikes' feed again would bring it back.
+    Lines of the ride that still come, or come again, are stored nowhere.
     """
     if not await delete_ride(context.database, access.key_id, ride_id, asked.reason):
         raise not_found("ride", ride_id)
 
 
-async def _ride(context: Context, ride_id: int) -> RowMapping:
+async def _ride(request: Request, context: Context, ride_id: int) -> Row:
     row = await context.database.row(queries.ride_by_id(ride_id))
     if row is None:
         raise not_found("ride", ride_id)
+    if row["rider_id"] is not None:
+        reading_of(request).note([row["rider_id"]])
     return row

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from dashboard import alerts
-from dashboard import charts_of_many as charts
-from dashboard.layout import Tile, answered, card, draw, tiles
+from dashboard.charts import alerts as charts
+from dashboard.layout import Tile, answered, card, company_zone, draw, tiles
 from dashboard.queries import ALERTS_LIMIT
 from dashboard.sources import queries
-from deloton.formats import NOTHING, number
-from deloton.palette import ALERT_COLOURS, pale
+from deloton.showing.formats import NOTHING, number
+from deloton.showing.palette import ALERT_COLOURS, pale
 
 
 @st.fragment(run_every=5.0)
@@ -43,9 +43,9 @@ def shown_alerts() -> None:
         ],
     )
     left, right = st.columns([2, 1])
-    zone = queries().time_zone
+    zone = company_zone()
     with card("alerts-by-hour", "Alerts by hour", left):
-        by_hour = charts.alerts_by_hour(alerts.by_hour(rows, zone))
+        by_hour = charts.alerts_by_hour(alerts.by_hour(rows, zone), zone)
         draw(by_hour, "alerts-by-hour", "Alerts by the hour of their reading")
     with card("alerts-by-level", "Alerts by level", right):
         draw(charts.alerts_by_level(alerts.by_level(rows)), "alerts-by-level", "Alerts by level")

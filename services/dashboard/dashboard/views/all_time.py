@@ -3,12 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts_of_many as charts
+from dashboard.charts import all_time as charts
+from dashboard.formats import of_many_rides
 from dashboard.layout import Tile, answered, card, draw, tiles, wall_clock
-from dashboard.queries import LEADER_METRICS
 from dashboard.sources import queries
-from deloton import age_bands
-from deloton.formats import duration, energy, number, power
+from deloton.rules import age_bands
+from deloton.rules.figures import FIGURE, LEADERS, unit_of
+from deloton.showing.formats import number
 
 ALL_AGES = "All ages"
 # Years, both included; None: no bound.
@@ -46,9 +47,14 @@ def totals(weeks: pd.DataFrame) -> None:
         [
             Tile("Rides", number(weeks["rides"].sum())),
             Tile("Riders", number(riders)),
-            Tile("Time ridden", duration(float(weeks["duration_s"].sum()))),
-            Tile("Energy", energy(float(weeks["energy_kj"].sum()))),
-            Tile("Highest power", power(weeks["max_power_watts"].max())),
+            Tile("Time ridden", of_many_rides("duration_s", weeks["duration_s"].sum())),
+            *(
+                Tile(FIGURE[name].title, of_many_rides(name, value))
+                for name, value in {
+                    "energy_kj": weeks["energy_kj"].sum(),
+                    "max_power_watts": weeks["max_power_watts"].max(),
+                }.items()
+            ),
         ],
     )
 
@@ -85,9 +91,8 @@ def leaders() -> None:
     age = st.segmented_control(
         "Leaders of", list(AGES), default=ALL_AGES, required=True, key="leaders-age"
     )
-    for column, (metric, (label, unit)) in zip(
-        st.columns(len(LEADER_METRICS)), LEADER_METRICS.items(), strict=True
-    ):
+    for column, (metric, label) in zip(st.columns(len(LEADERS)), LEADERS.items(), strict=True):
+        unit = unit_of(metric)
         rows = queries().leaders(metric, AGES[str(age)]).rows
         with card(f"leaders-{metric}", label, column):
             if rows.empty:

@@ -7,8 +7,8 @@ from dashboard import bikes
 from dashboard.layout import Tile, answered, marked, tiles, wall_clock
 from dashboard.queries import BIKES_LIMIT
 from dashboard.sources import queries
-from deloton.formats import NOTHING, number
-from deloton.palette import BIKE_STATE_COLOURS, pale
+from deloton.showing.formats import NOTHING, number
+from deloton.showing.palette import BIKE_STATE_COLOURS, pale
 
 SHOWN_BIKES = 500
 ALL = "all"

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts_of_many as charts
+from dashboard.charts import live as charts
 from dashboard.figures import SORTS, found, riders_by_share, sorted_by
 from dashboard.layout import (
     Tile,
@@ -20,7 +20,7 @@ from dashboard.rider_cards import cards
 from dashboard.rider_grid import rider_grid
 from dashboard.sharing import Answer
 from dashboard.sources import queries
-from deloton.formats import number
+from deloton.showing.formats import number
 
 SHOWN_RIDES = 100
 # Older than this, the newest reading is not live any more.

@@ -1,30 +1,33 @@
 """SHELL: the rides of the last hours: headline figures, shares, power, the rides themselves."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts_of_many as charts
 from dashboard import recent
-from dashboard.chart_look import Chart
-from dashboard.formats import change_percent, csv_of
+from dashboard.charts import recent as charts
+from dashboard.charts.look import Chart
+from dashboard.formats import change_percent, csv_of, of_many_rides
 from dashboard.layout import (
     Tile,
     answered,
     card,
     chosen_ride,
+    company_zone,
     draw,
     in_our_style,
     tiles,
-    wall_clock,
 )
 from dashboard.queries import RECENT_RIDES_LIMIT
 from dashboard.ride_panel import show_ride
 from dashboard.sharing import Answer
 from dashboard.sources import queries
-from deloton.formats import NOTHING, duration, number, power
+from deloton.rules.calendar import ONE_HOUR
+from deloton.rules.figures import FIGURE
+from deloton.showing.formats import NOTHING, number
 
 SHOWN_RIDES = 1_000
 OFFERED = 500
@@ -33,9 +36,8 @@ POWERS = {
     "Total": ("total_kw", "Total power (kW)"),
     "Cumulative": ("cumulative_kw", "Total power so far (kW)"),
 }
-ONE_DECIMAL = ("Duration (min)", "Mean power (W)", "Highest power (W)", "Energy (kJ)")
 # What each chart that can be clicked picks rides by.
-CLICKABLE = ("gender", "age_band", "hour_no", "minutes")
+CLICKABLE = ("gender", "age_band", "hour", "minutes")
 
 
 @st.fragment(run_every=30.0)
@@ -62,11 +64,10 @@ def recent_rides() -> None:
     meant = recent.picked(rides, picks)
     headline(meant, window_h, filters, bool(picks))
     say_picks(picks)
-    last = pd.Timestamp(wall_clock(answer.read_at).replace(tzinfo=None))
-    first = last - pd.Timedelta(hours=window_h)
+    span = (answer.read_at - window_h * ONE_HOUR, answer.read_at)
     shares(rides, picks)
-    power_over_time(meant, window_h, first, last)
-    times(rides, picks, first, last)
+    power_over_time(meant, window_h, span)
+    times(rides, picks, span)
     table(meant)
 
 
@@ -146,14 +147,14 @@ def headline(rides: pd.DataFrame, window_h: int, filters: recent.Filters, narrow
         moved = change_percent(now[figure], before.get(figure))
         return Tile(label, shown, moved, since if moved else None)
 
+    powers = ("total_power_watts", "mean_power_watts")
     tiles(
         "headline",
         [
             tile("Rides", "rides", number(now["rides"])),
             tile("Riders", "riders", number(now["riders"])),
-            tile("Time ridden", "duration_s", duration(now["duration_s"])),
-            tile("Total power", "total_power_watts", power(now["total_power_watts"])),
-            tile("Mean power", "mean_power_watts", power(now["mean_power_watts"])),
+            tile("Time ridden", "duration_s", of_many_rides("duration_s", now["duration_s"])),
+            *(tile(FIGURE[name].title, name, of_many_rides(name, now[name])) for name in powers),
         ],
     )
 
@@ -175,9 +176,7 @@ def shares(rides: pd.DataFrame, picks: dict[str, tuple[object, ...]]) -> None:
         clickable(charts.age_bars(rows, picks.get("age_band", ())), "age_band", "Rides by age")
 
 
-def power_over_time(
-    rides: pd.DataFrame, window_h: int, first: pd.Timestamp, last: pd.Timestamp
-) -> None:
+def power_over_time(rides: pd.DataFrame, window_h: int, span: tuple[datetime, datetime]) -> None:
     """Power over time, at a resolution, as mean, total or running sum."""
     with card("power"):
         offered = recent.resolutions_for(window_h)
@@ -201,21 +200,23 @@ def power_over_time(
                 width=130,
             )
         column, title = POWERS[str(measure)]
-        rows = recent.power_over_time(rides, first, last, resolution)
-        draw(charts.power_line(rows, column, title), "power", f"{title} by when rides began")
+        rows = recent.power_over_time(rides, span, resolution, company_zone())
+        chart = charts.power_line(rows, column, title, company_zone())
+        draw(chart, "power", f"{title} by when rides began")
 
 
 def times(
     rides: pd.DataFrame,
     picks: dict[str, tuple[object, ...]],
-    first: pd.Timestamp,
-    last: pd.Timestamp,
+    span: tuple[datetime, datetime],
 ) -> None:
     """When rides began, and how long they were."""
     left, right = st.columns(2)
     with card("hours", "Rides per hour", left):
-        rows = recent.by_hour(recent.picked(rides, recent.others(picks, "hour_no")), first, last)
-        clickable(charts.hour_bars(rows, picks.get("hour_no", ())), "hour_no", "Rides per hour")
+        meant = recent.picked(rides, recent.others(picks, "hour"))
+        rows = recent.by_hour(meant, span, company_zone())
+        chart = charts.hour_bars(rows, picks.get("hour", ()), company_zone())
+        clickable(chart, "hour", "Rides per hour")
     with card("durations", "Duration", right):
         rows = recent.by_duration(recent.picked(rides, recent.others(picks, "minutes")))
         chart = charts.duration_bars(rows, picks.get("minutes", ()))
@@ -258,7 +259,7 @@ def table(rides: pd.DataFrame) -> None:
         column_config={
             "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
             "Ride": st.column_config.NumberColumn(format="%d"),
-            **{name: st.column_config.NumberColumn(format="%.1f") for name in ONE_DECIMAL},
+            **{name: st.column_config.NumberColumn(format="%.1f") for name in recent.ONE_DECIMAL},
         },
     )
     cells = event["selection"]["cells"]

@@ -1,0 +1,138 @@
+"""SHELL: who asks, what they may do, and how often: FastAPI's dependencies."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from api.access.credentials import Scope, StoredKey, is_genuine, read_credential
+from api.access.key_store import KeyStore
+from api.contract.problems import (
+    KEY_MISSING,
+    KEY_WRONG,
+    TOO_MANY_REQUESTS,
+    Problem,
+    scope_missing,
+)
+from api.web.access_log import reading_of
+from api.web.response_headers import add_headers
+
+
+@dataclass(frozen=True)
+class Access:
+    """A genuine key, and what it may do."""
+
+    key_id: str
+    scopes: frozenset[Scope]
+
+    @property
+    def personal(self) -> bool:
+        """Whether names, addresses, emails and dates of birth may leave."""
+        return Scope.PERSONAL in self.scopes
+
+    def require(self, scope: Scope, what: str) -> None:
+        """Raise the `Problem` of a key without the scope; `what` begins the sentence."""
+        if scope not in self.scopes:
+            raise scope_missing(scope, what)
+
+
+# A minute, of one link.
+REQUESTS_OF_A_LINK = 30
+
+
+class RateLimiter:
+    """A sliding minute for each key, in this process."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def count(self, request: Request, key: StoredKey) -> None:
+        """Count a request and tell how many are left; raise a `Problem` where none is."""
+        item = RateLimitItemPerMinute(key.requests_per_minute)
+        allowed = await self._limiter.hit(item, key.key_id)
+        left = await self._limiter.get_window_stats(item, key.key_id)
+        wait_s = max(1, math.ceil(left.reset_time - time.time()))
+        told = {
+            "RateLimit-Policy": f"{key.requests_per_minute};w=60",
+            "RateLimit-Limit": str(key.requests_per_minute),
+            "RateLimit-Remaining": str(left.remaining if allowed else 0),
+            "RateLimit-Reset": str(wait_s),
+        }
+        add_headers(request, told)
+        if not allowed:
+            raise Problem(
+                TOO_MANY_REQUESTS,
+                f"This key may ask {key.requests_per_minute} times a minute.",
+                headers={"Retry-After": str(wait_s)},
+            )
+
+
+class LinkLimiter:
+    """A sliding minute for each link of a mail, in this process; a person clicks a few times."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._each = RateLimitItemPerMinute(REQUESTS_OF_A_LINK)
+
+    async def wait_s(self, alert_id: int) -> int:
+        """Count a request; return for how long to wait, 0 for not at all."""
+        if await self._limiter.hit(self._each, str(alert_id)):
+            return 0
+        left = await self._limiter.get_window_stats(self._each, str(alert_id))
+        return max(1, math.ceil(left.reset_time - time.time()))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What decides about each request."""
+
+    keys: KeyStore
+    limiter: RateLimiter
+
+    async def admit(self, request: Request, key: str | None) -> Access:
+        """The access that a key gives; raises a `Problem` for none, a wrong or a tired one."""
+        challenge = {"WWW-Authenticate": 'Bearer realm="deloton"'}
+        if key is None:
+            raise Problem(
+                KEY_MISSING, "Send Authorization: Bearer <your API key>.", headers=challenge
+            )
+        credential = read_credential(key)
+        stored = await self.keys.find(credential.key_id) if credential else None
+        if credential is None or stored is None or not is_genuine(credential, stored):
+            challenge["WWW-Authenticate"] += ', error="invalid_token"'
+            raise Problem(
+                KEY_WRONG, "The key is unknown, was revoked or has expired.", headers=challenge
+            )
+        reading_of(request).key_id = stored.key_id
+        await self.limiter.count(request, stored)
+        await self.keys.note_use(stored.key_id)
+        return Access(stored.key_id, stored.scopes)
+
+
+class Admits:
+    """A dependency: lets a request in whose key has all these scopes."""
+
+    def __init__(self, *scopes: Scope) -> None:
+        """Every one of them is needed."""
+        self.scopes = scopes
+
+    async def __call__(self, request: Request) -> Access:
+        """The access that the request's key gives."""
+        gate: Gate = request.app.state.gate
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        access = await gate.admit(request, key if scheme.lower() == "bearer" and key else None)
+        for scope in self.scopes:
+            access.require(scope, f"{request.method} {request.scope['route'].path}")
+        return access
+
+
+Reader = Annotated[Access, Depends(Admits(Scope.READ))]
+PersonalReader = Annotated[Access, Depends(Admits(Scope.READ, Scope.PERSONAL))]
+Eraser = Annotated[Access, Depends(Admits(Scope.ERASE))]

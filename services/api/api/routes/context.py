@@ -1,0 +1,64 @@
+"""SHELL: what every route works with, put together once for the process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+
+from api.access.gate import Access
+from api.contract.answers import View
+from api.store.database import Database
+from api.web.lanes import Lane
+from api.web.lists import Reader
+from api.web.live import LiveFeeds
+from deloton.rules.calendar import day_of
+from deloton.running.alert_links import AlertLinks
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How many answers that last may be open in this process."""
+
+    downloads: Lane = field(default_factory=lambda: Lane("downloads", by_key=4, in_all=16))
+    streams: Lane = field(default_factory=lambda: Lane("streams", by_key=500, in_all=5_000))
+
+
+@dataclass(frozen=True)
+class Context:
+    """The database, the live feeds, what bounds answers that last, the company's clock.
+
+    A live feed is called by what is asked for and whether personal fields may leave. `links`
+    opens the links of mails; None: nobody makes any.
+    """
+
+    database: Database
+    live: LiveFeeds
+    lanes: Lanes
+    zone: ZoneInfo
+    now: Callable[[], datetime]
+    links: AlertLinks | None = None
+
+    @property
+    def today(self) -> date:
+        """The day that it is in the company's time zone."""
+        return day_of(self.now(), self.zone)
+
+    def reader(self, access: Access) -> Reader:
+        """Who reads a list."""
+        return Reader(access.key_id, self.lanes.downloads)
+
+    def view(self, access: Access) -> View:
+        """What the key may see, as of today."""
+        return View(access.personal, self.today)
+
+
+async def _context_of(request: Request) -> Context:
+    # A plain function would cost each request a hop to a thread.
+    context: Context = request.app.state.context
+    return context
+
+
+InContext = Annotated[Context, Depends(_context_of)]

@@ -1,0 +1,1 @@
+"""EDGE: PostgreSQL: questions, deletion and erasure, the export of a person."""

@@ -1,0 +1,108 @@
+"""EDGE: deleting rides and erasing riders, each in one transaction, with a row in the audit."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from api.store.database import Database, Transaction
+from deloton.running.logs import get_logger
+from deloton.store.deletions import DELETIONS_LOCK, LONGEST_WAIT
+from deloton.store.tables import audit, erasures, heart_rate_alerts, readings, riders, rides
+
+_log = get_logger(__name__)
+
+
+async def delete_ride(database: Database, key_id: str, ride_id: int, reason: str | None) -> bool:
+    """Delete a ride, its readings and its alerts; False where there is no such ride."""
+    async with database.transaction() as transaction:
+        await _wait_for_who_stores(transaction)
+        found = await transaction.row(
+            select(rides.c.ride_id).where(rides.c.ride_id == ride_id).with_for_update()
+        )
+        if found is None:
+            return False
+        await _delete_rides(transaction, [ride_id])
+        await note(transaction, key_id, "delete_ride", ride_id, reason)
+    _log.info("ride deleted", ride_id=ride_id, key_id=key_id)
+    return True
+
+
+async def erase_rider(database: Database, key_id: str, rider_id: int, reason: str | None) -> bool:
+    """Erase a rider with all rides, readings, alerts and limits; False where there is none.
+
+    The rider's row is locked first: the ingestor, which asks for erasures while it holds that
+    row, either comes before and is erased too, or comes after and finds the erasure.
+    """
+    async with database.transaction() as transaction:
+        await _wait_for_who_stores(transaction)
+        found = await transaction.row(
+            select(riders.c.rider_id).where(riders.c.rider_id == rider_id).with_for_update()
+        )
+        if found is None:
+            return False
+        await _remember_erasure(transaction, rider_id)
+        ridden = await transaction.rows(
+            select(rides.c.ride_id).where(rides.c.rider_id == rider_id).with_for_update()
+        )
+        await _delete_rides(transaction, [row["ride_id"] for row in ridden])
+        await transaction.rows(
+            delete(heart_rate_alerts).where(heart_rate_alerts.c.rider_id == rider_id)
+        )
+        await transaction.rows(delete(riders).where(riders.c.rider_id == rider_id))
+        await note(transaction, key_id, "erase_rider", rider_id, reason)
+    _log.info("rider erased", rider_id=rider_id, key_id=key_id)
+    return True
+
+
+async def _wait_for_who_stores(transaction: Transaction) -> None:
+    """What is stored by now is found and deleted; what is stored later finds the deletion."""
+    await transaction.rows(text(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'"))
+    await transaction.rows(select(func.pg_advisory_xact_lock(DELETIONS_LOCK)))
+    await transaction.rows(text("SET LOCAL lock_timeout = 0"))
+
+
+async def note(
+    transaction: Transaction, key_id: str, action: str, subject_id: int, reason: str | None
+) -> None:
+    """Add a row to the audit."""
+    await transaction.rows(
+        insert(audit).values(key_id=key_id, action=action, subject_id=subject_id, reason=reason)
+    )
+
+
+async def _delete_rides(transaction: Transaction, ride_ids: list[int]) -> None:
+    """Delete rides; their readings wherever the bikes' clocks had put them."""
+    chosen = any_(literal(ride_ids, ARRAY(BigInteger)))
+    await transaction.rows(delete(readings).where(readings.c.ride_id == chosen))
+    await transaction.rows(delete(rides).where(rides.c.ride_id == chosen))
+
+
+async def _remember_erasure(transaction: Transaction, rider_id: int) -> None:
+    """Lines from before now, and of clocks that run ahead of ours, do not bring the rider back."""
+    newest: ColumnElement[datetime | None] = (
+        select(func.max(rides.c.started_at)).where(rides.c.rider_id == rider_id).scalar_subquery()
+    )
+    seen: ColumnElement[datetime | None] = (
+        select(riders.c.seen_at).where(riders.c.rider_id == rider_id).scalar_subquery()
+    )
+    row = upsert(erasures).values(
+        rider_id=rider_id, erased_at=func.greatest(func.now(), newest, seen)
+    )
+    await transaction.rows(
+        row.on_conflict_do_update(
+            index_elements=[erasures.c.rider_id],
+            set_={"erased_at": func.greatest(erasures.c.erased_at, row.excluded.erased_at)},
+        )
+    )

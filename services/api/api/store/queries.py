@@ -1,0 +1,427 @@
+"""EDGE: every question of the API to the database: statements made once, with this time's values.
+
+Lists are read by keyset: a page begins after the last row of the one before, found by an index.
+What lists answer is one column, each row as JSON (`told.py`).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    Interval,
+    Select,
+    any_,
+    bindparam,
+    cast,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+
+from api.contract.answers import View
+from api.contract.paging import Cursor
+from api.contract.parameters import (
+    AlertsParameters,
+    LeaderMetric,
+    LiveParameters,
+    RiderRidesParameters,
+    RideSort,
+    RidesParameters,
+)
+from api.store.statements import Question, Statement, statement
+from api.store.told import (
+    WHO,
+    alert_fields,
+    live_ride_fields,
+    reading_fields,
+    ride_fields,
+    told,
+)
+from deloton.events import Gender
+from deloton.rules.calendar import PLAUSIBLE_AGES, years_before
+from deloton.store.leaders import leaders_between, leaders_since_ever
+from deloton.store.ride_figures import (
+    best_mean_powers,
+    heart_rate_seconds,
+    of_ride,
+    personal_bests,
+    readings_span,
+    ride_totals,
+    ride_totals_by_gender,
+    rides_in_progress,
+    together,
+)
+from deloton.store.tables import heart_rate_alerts, readings, riders, rides
+
+# Which figures all rides of a rider are told by, together.
+OF_A_RIDER = ("duration_s", "energy_kj", "mean_heart_rate_bpm", "mean_power_watts")
+
+Bounds = tuple[datetime | None, datetime | None]
+
+# A bike's clock may stand at the ends of time; around them there is nothing to look at.
+_FIRST_START = datetime.min.replace(tzinfo=UTC) + timedelta(days=3)
+_LAST_START = datetime.max.replace(tzinfo=UTC) - timedelta(days=3)
+
+# Of so many riders at most the rides are looked up rider by rider; those of more are met soon
+# enough on the way through all rides.
+FEW_RIDERS: Final = 1_000
+
+_RIDES_AND_WHO = rides.outerjoin(riders, riders.c.rider_id == rides.c.rider_id)
+_RIDE_ID = bindparam("ride_id", type_=BigInteger)
+_RIDER_ID = bindparam("rider_id", type_=BigInteger)
+_FROM_AT = bindparam("from_at", type_=DateTime(timezone=True))
+_TO_AT = bindparam("to_at", type_=DateTime(timezone=True))
+_STARTED_AT = bindparam("started_at", type_=DateTime(timezone=True))
+_LIMIT = bindparam("limit", type_=Integer)
+
+# Conditions by what asks for them; most are the name of the value that they take.
+_OF_RIDERS: Final[dict[str, ColumnElement[bool]]] = {
+    "gender": riders.c.gender == bindparam("gender"),
+    "born_after": riders.c.born_on > bindparam("born_after", type_=Date),
+    "born_until": riders.c.born_on <= bindparam("born_until", type_=Date),
+    "town": func.lower(riders.c.town) == func.lower(bindparam("town")),
+}
+_OF_RIDES: Final[dict[str, ColumnElement[bool]]] = {
+    **_OF_RIDERS,
+    "from_at": rides.c.started_at >= _FROM_AT,
+    "to_at": rides.c.started_at < _TO_AT,
+    "rider_id": rides.c.rider_id == _RIDER_ID,
+    "rider_ids": rides.c.rider_id == any_(bindparam("rider_ids", type_=ARRAY(BigInteger))),
+    "rider_ids_or_none": or_(
+        rides.c.rider_id.is_(None),
+        rides.c.rider_id == any_(bindparam("rider_ids_or_none", type_=ARRAY(BigInteger))),
+    ),
+    "gender_or_none": or_(rides.c.rider_id.is_(None), riders.c.gender == Gender.UNKNOWN.value),
+    "bike": rides.c.bike_serial == bindparam("bike"),
+    "live": rides.c.ended_at.is_(None),
+    "ended": rides.c.ended_at.is_not(None),
+}
+_OF_ALERTS: Final[dict[str, ColumnElement[bool]]] = {
+    "from_at": heart_rate_alerts.c.measured_at >= _FROM_AT,
+    "to_at": heart_rate_alerts.c.measured_at < _TO_AT,
+    "rider_id": heart_rate_alerts.c.rider_id == _RIDER_ID,
+    "ride_id": heart_rate_alerts.c.ride_id == _RIDE_ID,
+    "bike": rides.c.bike_serial == bindparam("bike"),
+    "level": heart_rate_alerts.c.level == bindparam("level"),
+    "state": heart_rate_alerts.c.state == bindparam("state"),
+}
+
+RiderFilter = dict[str, Any]
+
+
+def rider_filter(asked: RidesParameters, today: date) -> RiderFilter:
+    """What is asked of the riders of rides, by the names of `_OF_RIDERS`; empty: nothing."""
+    values: RiderFilter = {}
+    if asked.gender is not None:
+        values["gender"] = asked.gender.value
+    if asked.min_age is not None or asked.max_age is not None:
+        # An age that cannot be meant is not known, whatever is asked for.
+        least = PLAUSIBLE_AGES.start if asked.min_age is None else asked.min_age
+        most = PLAUSIBLE_AGES.stop - 1 if asked.max_age is None else asked.max_age
+        values["born_until"] = years_before(today, least)
+        values["born_after"] = years_before(today, most + 1)
+    if asked.town is not None:
+        values["town"] = asked.town
+    return values
+
+
+def few_riders(of: RiderFilter) -> Question:
+    """One column: the ids of riders that pass, `FEW_RIDERS` and one more at most."""
+    return Question(_few_riders(frozenset(of)), of)
+
+
+def rides_of(of: RiderFilter, found: list[int]) -> RiderFilter:
+    """How rides are picked by their riders, of whom `few_riders` has found these.
+
+    Who asks for riders of an unknown gender and nothing else asks for rides of nobody, too.
+    """
+    are_few = len(found) <= FEW_RIDERS
+    if of == {"gender": Gender.UNKNOWN.value}:
+        return {"rider_ids_or_none": found} if are_few else {"gender_or_none": None}
+    return {"rider_ids": found} if are_few else of
+
+
+@cache
+def _few_riders(names: frozenset[str]) -> Statement:
+    query = select(riders.c.rider_id).where(*_conditions(_OF_RIDERS, names))
+    return statement(query.limit(FEW_RIDERS + 1))
+
+
+def rides_page(
+    asked: RiderRidesParameters,
+    bounds: Bounds,
+    view: View,
+    *,
+    of: RiderFilter,
+    after: Cursor[Any] | None = None,
+    limit: int,
+) -> Question:
+    """Rides with their riders in the order asked for; `of` says whose, by names of `_OF_RIDES`."""
+    values: dict[str, Any] = {**of, **_given(asked, bounds, ("rider_id", "bike"))}
+    values |= {asked.status.value: None} if asked.status else {}
+    made = _rides_page(frozenset(values), asked.sort, after is not None, view.personal)
+    return Question(made, {**values, "today": view.today, "limit": limit, **_place(after)})
+
+
+@cache
+def _rides_page(names: frozenset[str], sort: RideSort, follows: bool, personal: bool) -> Statement:
+    column = rides.c[sort.column]
+    query = select(rides, *WHO).select_from(_RIDES_AND_WHO).where(*_conditions(_OF_RIDES, names))
+    if sort not in {RideSort.NEWEST, RideSort.OLDEST}:
+        query = query.where(column.is_not(None))
+    query = _page(query, (column, rides.c.ride_id), follows=follows, descending=sort.descending)
+    return statement(told(ride_fields(query.subquery("page"), personal=personal)))
+
+
+def alerts_page(
+    asked: AlertsParameters,
+    bounds: Bounds,
+    view: View,
+    *,
+    after: Cursor[Any] | None = None,
+    limit: int,
+) -> Question:
+    """Alerts with their riders, newest first."""
+    values = _given(asked, bounds, ("rider_id", "ride_id", "bike", "level", "state"))
+    made = _alerts_page(frozenset(values), after is not None, view.personal)
+    return Question(made, {**values, "today": view.today, "limit": limit, **_place(after)})
+
+
+@cache
+def _alerts_page(names: frozenset[str], follows: bool, personal: bool) -> Statement:
+    alerts = heart_rate_alerts
+    whose = alerts.outerjoin(riders, riders.c.rider_id == alerts.c.rider_id)
+    if "bike" in names:
+        whose = whose.join(rides, rides.c.ride_id == alerts.c.ride_id)
+    query = select(alerts, *WHO).select_from(whose).where(*_conditions(_OF_ALERTS, names))
+    query = _page(
+        query, (alerts.c.measured_at, alerts.c.alert_id), follows=follows, descending=True
+    )
+    return statement(told(alert_fields(query.subquery("page"), personal=personal)))
+
+
+def _given(
+    asked: RiderRidesParameters | AlertsParameters, bounds: Bounds, names: Iterable[str]
+) -> dict[str, Any]:
+    """What is asked for, and the bounds that are not open."""
+    values = {name: getattr(asked, name, None) for name in names}
+    values |= zip(("from_at", "to_at"), bounds, strict=True)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _conditions(
+    known: dict[str, ColumnElement[bool]], names: frozenset[str]
+) -> Iterable[ColumnElement[bool]]:
+    return (known[name] for name in sorted(names))
+
+
+def _page(
+    query: Select[Any],
+    order: tuple[Column[Any], Column[int]],
+    *,
+    follows: bool,
+    descending: bool,
+) -> Select[Any]:
+    """Rows in order, so many at most; where `follows`, after those of a place."""
+    key = tuple_(*order)
+    if follows:
+        last = tuple_(
+            bindparam("after_value", type_=order[0].type),
+            bindparam("after_id", type_=BigInteger),
+        )
+        query = query.where(key < last if descending else key > last)
+    return query.order_by(*(each.desc() if descending else each for each in order)).limit(_LIMIT)
+
+
+def _place(after: Cursor[Any] | None) -> dict[str, Any]:
+    return {} if after is None else {"after_value": after.value, "after_id": after.row_id}
+
+
+def live_rides(asked: LiveParameters, view: View) -> Question:
+    """Rides in progress with their last reading, by their ids."""
+    values = asked.model_dump(exclude_none=True)
+    made = _live_rides(frozenset(values), view.personal)
+    return Question(made, {**values, "today": view.today})
+
+
+@cache
+def _live_rides(names: frozenset[str], personal: bool) -> Statement:
+    page = rides_in_progress().where(*_conditions(_OF_RIDES, names)).subquery("page")
+    return statement(told(live_ride_fields(page, personal=personal)))
+
+
+_RIDE = statement(
+    select(rides, *WHO, riders.c.weight_kg)
+    .select_from(_RIDES_AND_WHO)
+    .where(rides.c.ride_id == _RIDE_ID)
+)
+
+
+def ride_by_id(ride_id: int) -> Question:
+    """One ride with its rider."""
+    return Question(_RIDE, {"ride_id": ride_id})
+
+
+def within_time(started_at: datetime) -> datetime:
+    """A start from which days can be counted back and on."""
+    return min(max(started_at, _FIRST_START), _LAST_START)
+
+
+_HEART_RATES = statement(heart_rate_seconds(_RIDE_ID, _STARTED_AT))
+_POWERS_OF_RIDE = statement(
+    best_mean_powers(rides.c.ride_id == _RIDE_ID, between=readings_span(_STARTED_AT, _STARTED_AT))
+)
+_POWERS_OF_RIDER = statement(
+    best_mean_powers(
+        (rides.c.rider_id == _RIDER_ID)
+        & (rides.c.started_at >= _FROM_AT)
+        & (rides.c.started_at < _TO_AT),
+        between=readings_span(_FROM_AT, _TO_AT),
+    )
+)
+
+
+def heart_rates_of(ride_id: int, started_at: datetime) -> Question:
+    """One row per heart rate of a ride: see `ride_figures.heart_rate_seconds`."""
+    return Question(_HEART_RATES, {"ride_id": ride_id, "started_at": started_at})
+
+
+def best_powers_of_ride(ride_id: int, started_at: datetime) -> Question:
+    """A ride's best powers: see `ride_figures.best_mean_powers`."""
+    return Question(_POWERS_OF_RIDE, {"ride_id": ride_id, "started_at": started_at})
+
+
+def best_powers_of_rider(rider_id: int, from_at: datetime, to_at: datetime) -> Question:
+    """The same of a rider's rides that started in [from, to)."""
+    return Question(_POWERS_OF_RIDER, {"rider_id": rider_id, "from_at": from_at, "to_at": to_at})
+
+
+def readings_page(
+    ride_id: int,
+    started_at: datetime,
+    resolution_s: int,
+    *,
+    after: datetime | None = None,
+    limit: int,
+) -> Question:
+    """Readings of a ride, oldest first, after the row at `after`; or the means of several."""
+    made = _readings_page(coarse=resolution_s > 1, follows=after is not None)
+    return Question(
+        made,
+        {
+            "ride_id": ride_id,
+            "started_at": within_time(started_at),
+            "begins_at": started_at,
+            "step": timedelta(seconds=resolution_s),
+            "after": after,
+            "limit": limit,
+        },
+    )
+
+
+@cache
+def _readings_page(*, coarse: bool, follows: bool) -> Statement:
+    which = of_ride(_RIDE_ID, _STARTED_AT)
+    after = bindparam("after", type_=DateTime(timezone=True))
+    step = bindparam("step", type_=Interval)
+    query: Select[Any] = select(readings).where(which)
+    row_at: ColumnElement[Any] = readings.c.at
+    from_on = readings.c.at > after
+    if coarse:
+        begins_at = bindparam("begins_at", type_=DateTime(timezone=True))
+        row_at = func.date_bin(step, readings.c.at, begins_at, type_=DateTime(timezone=True))
+        query = _means(row_at.label("at")).where(which).group_by(row_at)
+        from_on = readings.c.at >= after + step
+    if follows:
+        query = query.where(from_on)
+    page = query.order_by(row_at).limit(_LIMIT).subquery("page")
+    return statement(told(reading_fields(page)))
+
+
+def _means(at: ColumnElement[Any]) -> Select[Any]:
+    """Several readings as one: the last count of seconds, and means."""
+    return select(
+        at,
+        func.max(readings.c.elapsed_s).label("elapsed_s"),
+        *(
+            cast(func.avg(readings.c[name]), Float).label(name)
+            for name in ("heart_rate_bpm", "cadence_rpm", "resistance", "power_watts")
+        ),
+    )
+
+
+_RIDER = statement(select(riders).where(riders.c.rider_id == _RIDER_ID))
+_RIDER_TOTALS = statement(
+    select(
+        func.count().label("ride_count"),
+        func.min(rides.c.started_at).label("first_ride_at"),
+        func.max(rides.c.started_at).label("last_ride_at"),
+        *(together(name) for name in OF_A_RIDER),
+    ).where(rides.c.rider_id == _RIDER_ID)
+)
+_PERSONAL_BESTS = statement(personal_bests(_RIDER_ID))
+
+
+def rider_by_id(rider_id: int) -> Question:
+    """One rider."""
+    return Question(_RIDER, {"rider_id": rider_id})
+
+
+def rider_totals(rider_id: int) -> Question:
+    """One row: what all of a rider's rides come to; means are of seconds, not of rides."""
+    return Question(_RIDER_TOTALS, {"rider_id": rider_id})
+
+
+def bests_of_rider(rider_id: int) -> Question:
+    """A rider's personal bests: see `ride_figures.personal_bests`."""
+    return Question(_PERSONAL_BESTS, {"rider_id": rider_id})
+
+
+_DAY = statement(ride_totals(_FROM_AT, _TO_AT))
+_DAY_BY_GENDER = statement(ride_totals_by_gender(_FROM_AT, _TO_AT))
+
+
+def totals_between(from_at: datetime, to_at: datetime) -> Question:
+    """What rides that started in [from, to) come to: see `ride_figures.ride_totals`."""
+    return Question(_DAY, {"from_at": from_at, "to_at": to_at})
+
+
+def totals_by_gender(from_at: datetime, to_at: datetime) -> Question:
+    """The same by gender: see `ride_figures.ride_totals_by_gender`."""
+    return Question(_DAY_BY_GENDER, {"from_at": from_at, "to_at": to_at})
+
+
+def leaders(metric: LeaderMetric, bounds: tuple[datetime, datetime] | None, limit: int) -> Question:
+    """The best ride of each leader, best first: since ever, or of rides that started in a span."""
+    values = {} if bounds is None else {"from_at": bounds[0], "to_at": bounds[1]}
+    return Question(_leaders(metric, limit, since_ever=bounds is None), values)
+
+
+@cache
+def _leaders(metric: LeaderMetric, limit: int, *, since_ever: bool) -> Statement:
+    if since_ever:
+        best = leaders_since_ever(metric.value, limit)
+    else:
+        span = (rides.c.started_at >= _FROM_AT) & (rides.c.started_at < _TO_AT)
+        best = leaders_between(metric.value, span, limit)
+    return statement(
+        select(
+            *(best.c[name] for name in ("value", "ride_id", "rider_id", "started_at")),
+            *WHO,
+            riders.c.weight_kg,
+        )
+        .select_from(best.join(riders, riders.c.rider_id == best.c.rider_id))
+        .order_by(best.c.value.desc(), best.c.ride_id.desc())
+        .limit(limit)
+    )

@@ -1,0 +1,142 @@
+"""EDGE: rows as PostgreSQL writes them out for us: each one JSON, as the document describes it.
+
+So a list goes from the database to the wire without a Python object for each of its rows. The
+models in `contract.schemas` describe the same; a test holds the two together, field by field.
+Times are ISO 8601 in UTC, with microseconds where there are any.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Date,
+    DateTime,
+    FromClause,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+)
+
+from api.contract.parameters import RideStatus
+from deloton.rules.figures import FIGURES
+from deloton.store.rider_sql import known_age
+from deloton.store.tables import riders
+
+Fields = Mapping[str, ColumnElement[Any]]
+
+# What is read of a rider to tell who rode.
+WHO: Final = (
+    riders.c.gender,
+    riders.c.born_on,
+    riders.c.title,
+    riders.c.first_name,
+    riders.c.last_name,
+)
+
+
+def _word(text: str) -> ColumnElement[str]:
+    """A word of ours, written into the statement."""
+    return literal_column(f"'{text}'", Text)
+
+
+_TIME: Final = _word('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+_NO_FRACTION: Final = (_word(".000000"), _word(""))
+_READING: Final = ("elapsed_s", "heart_rate_bpm", "cadence_rpm", "resistance", "power_watts")
+
+
+def told(fields: Fields) -> Select[str]:
+    """One column, `told`: each row as a JSON object of these fields, compact, in their order."""
+    row = select(*(_written(value).label(name) for name, value in fields.items())).subquery("told")
+    written = cast(func.row_to_json(literal_column("told")), Text)
+    return select(written.label("told")).select_from(row)
+
+
+def list_of(fields: Fields) -> ColumnElement[Any]:
+    """A JSON list of rows within a row; `fields` are those of a subquery that stands in the row."""
+    each = select(*(_written(value).label(name) for name, value in fields.items())).subquery("each")
+    listed = func.json_agg(func.row_to_json(literal_column("each")))
+    return (
+        select(func.coalesce(listed, cast(_word("[]"), JSON))).select_from(each).scalar_subquery()
+    )
+
+
+def ride_fields(page: FromClause, *, personal: bool) -> Fields:
+    """A ride of a list; `page` holds rides and who rode them."""
+    return {
+        "ride_id": page.c.ride_id,
+        "status": case(
+            (page.c.ended_at.is_(None), _word(RideStatus.LIVE)), else_=_word(RideStatus.ENDED)
+        ),
+        "bike_serial": page.c.bike_serial,
+        "rider": _rider(page, personal=personal),
+        **{name: page.c[name] for name in ("started_at", "ended_at", "end_reason")},
+        **{figure.name: page.c[figure.name] for figure in FIGURES if figure.in_api},
+    }
+
+
+def live_ride_fields(page: FromClause, *, personal: bool) -> Fields:
+    """A ride in progress; `page` is `ride_figures.rides_in_progress`."""
+    last_reading = _object(reading_fields(page))
+    return {
+        "ride_id": page.c.ride_id,
+        "bike_serial": page.c.bike_serial,
+        "rider": _rider(page, personal=personal),
+        "started_at": page.c.started_at,
+        "last_reading": case((page.c.at.is_not(None), last_reading)),
+    }
+
+
+def alert_fields(page: FromClause, *, personal: bool) -> Fields:
+    """An alert; `page` holds alerts and whose they are."""
+    return {
+        "alert_id": page.c.alert_id,
+        "ride_id": page.c.ride_id,
+        "rider": _rider(page, personal=personal),
+        **{
+            name: page.c[name]
+            for name in (
+                *("level", "measured_at", "heart_rate_bpm", "limit_bpm", "limit_rule"),
+                *("state", "settled_at"),
+            )
+        },
+    }
+
+
+def reading_fields(page: FromClause) -> Fields:
+    """A second of a ride, or the mean of several."""
+    return {"at": page.c.at, **{name: page.c[name] for name in _READING}}
+
+
+def _rider(page: FromClause, *, personal: bool) -> ColumnElement[Any]:
+    """Who rode; NULL where that is not known. Takes the value `today`: the company's day."""
+    fields = {
+        "rider_id": page.c.rider_id,
+        "gender": page.c.gender,
+        "age_years": known_age(bindparam("today", type_=Date), page.c.born_on),
+    }
+    if personal:
+        names = (
+            func.nullif(page.c[name], _word("")) for name in ("title", "first_name", "last_name")
+        )
+        fields["name"] = func.nullif(func.concat_ws(_word(" "), *names), _word(""))
+    return case((page.c.rider_id.is_not(None), _object(fields)))
+
+
+def _object(fields: Fields) -> ColumnElement[Any]:
+    """A JSON object within a row."""
+    pairs = ((_word(name), _written(value)) for name, value in fields.items())
+    return func.json_build_object(*(part for pair in pairs for part in pair))
+
+
+def _written(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A time as text, as Python writes it too; all else as it is."""
+    if not isinstance(value.type, DateTime):
+        return value
+    return func.replace(func.to_char(value, _TIME), *_NO_FRACTION)

@@ -1,0 +1,1 @@
+"""HTTP beyond single routes: lists, the live stream, headers, what is counted."""

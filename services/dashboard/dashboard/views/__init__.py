@@ -1,0 +1,1 @@
+"""SHELL: the pages; Streamlit runs each as a script."""

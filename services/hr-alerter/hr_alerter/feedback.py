@@ -1,0 +1,75 @@
+"""CORE: what Amazon SES tells of mails that it had accepted: one came back, somebody complained.
+
+Its documents come as event publishing writes them, plain or as a notification of SNS.
+https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from hr_alerter.alerts import AlertState
+
+# Of the kinds of bounce this one is final; SES has tried the others for hours, and will again.
+FOR_GOOD: Final = "Permanent"
+
+
+class Feedback(Struct, frozen=True):
+    """One mail's end after it was sent: `BOUNCED` or `COMPLAINED`, and the addresses it is about.
+
+    `message_id` is what SES called the mail when it accepted it.
+    """
+
+    state: AlertState
+    message_id: str
+    addresses: tuple[str, ...]
+
+
+class _Recipient(Struct, rename="camel"):
+    email_address: str
+
+
+class _Mail(Struct, rename="camel"):
+    message_id: str
+
+
+class _Bounce(Struct, rename="camel"):
+    bounce_type: str
+    bounced_recipients: list[_Recipient] = []
+
+
+class _Complaint(Struct, rename="camel"):
+    complained_recipients: list[_Recipient] = []
+
+
+class _Event(Struct, rename="camel"):
+    event_type: str
+    mail: _Mail
+    bounce: _Bounce | None = None
+    complaint: _Complaint | None = None
+
+
+class _Notification(Struct, rename="pascal"):
+    message: str = ""
+
+
+_event_of = msgspec.json.Decoder(_Event).decode
+_notification_of = msgspec.json.Decoder(_Notification).decode
+
+
+def parse_feedback(text: str) -> Feedback | None:
+    """What a document tells; None for what changes nothing, as a delivery or a full mailbox.
+
+    Raises `msgspec.DecodeError` for what is no such document.
+    """
+    event = _event_of(_notification_of(text).message or text)
+    if event.bounce and event.bounce.bounce_type == FOR_GOOD:
+        return _of(event, AlertState.BOUNCED, event.bounce.bounced_recipients)
+    if event.complaint:
+        return _of(event, AlertState.COMPLAINED, event.complaint.complained_recipients)
+    return None
+
+
+def _of(event: _Event, state: AlertState, recipients: list[_Recipient]) -> Feedback:
+    return Feedback(state, event.mail.message_id, tuple(one.email_address for one in recipients))

@@ -1,0 +1,208 @@
+"""EDGE: which alerter sends which alert. It stands in the alert's row: owner, lease and fence.
+
+A claim lasts for a few seconds and is renewed while its alerter lives. Each is a higher number, the
+fence: who was cut off and comes back finds another one in the row and lets go. Before a mail goes
+out the claim is looked at once more, and made to last until the provider must have answered and the
+answer be stored; so nobody else sends it meanwhile, whatever happens to the connection.
+
+All times are the database's own.
+"""
+
+import socket
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from deloton.rules.heart_rate import AlertLevel
+from hr_alerter.alerts import AlertState, BegunAlert, Claim
+from hr_alerter.refusals import refuse_addresses
+
+# Alerters up to version 0.1 take pending alerts by locks of this number plus the alert's id. Who
+# holds one is left alone, so that both can run while the next version is deployed.
+_LOCKS_OF_THE_VERSION_BEFORE: Final = 0x616C7274 << 32
+
+_CLAIM = f"""
+WITH free AS MATERIALIZED (
+    SELECT alert_id FROM heart_rate_alerts
+    WHERE state IN ('pending', 'sending') AND (state = 'pending' OR owned_until < now())
+    ORDER BY level = 'critical' DESC, measured_at
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE heart_rate_alerts AS alerts
+SET state = 'sending', owner = $1, fence = fence + 1, owned_until = now() + $2::interval
+FROM free
+WHERE alerts.alert_id = free.alert_id
+AND pg_try_advisory_xact_lock({_LOCKS_OF_THE_VERSION_BEFORE} + alerts.alert_id)
+RETURNING alerts.alert_id, fence, level, coalesce(seen_at, measured_at) AS seen_at
+"""  # noqa: S608  a number of our own
+
+_RENEW = """
+UPDATE heart_rate_alerts SET owned_until = greatest(owned_until, now() + $2::interval)
+WHERE owner = $1 AND state = 'sending'
+RETURNING alert_id, fence, coalesce(seen_at, measured_at) AS seen_at
+"""
+
+# What came too late is put aside at once: at the rate of mails it would keep the fresh ones waiting
+# until they are too late as well.
+_EXPIRE_UNOWNED = """
+WITH late AS MATERIALIZED (
+    SELECT alert_id FROM heart_rate_alerts
+    WHERE state = 'pending' AND coalesce(seen_at, measured_at) < $1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE heart_rate_alerts AS alerts SET state = 'expired', settled_at = now()
+FROM late WHERE alerts.alert_id = late.alert_id
+RETURNING alerts.alert_id, level
+"""
+_EXPIRE_OWNED = """
+UPDATE heart_rate_alerts AS alerts
+SET state = 'expired', settled_at = now(), owner = NULL, owned_until = NULL,
+    attempts = alerts.attempts + late.attempts
+FROM unnest($3::bigint[], $4::integer[]) AS late (alert_id, attempts)
+WHERE alerts.alert_id = late.alert_id AND owner = $2 AND state = 'sending'
+AND coalesce(seen_at, measured_at) < $1
+RETURNING alerts.alert_id, level
+"""
+
+# Address and wish are read now: much may have changed while the alert waited.
+_BEGIN = """
+WITH begun AS (
+    UPDATE heart_rate_alerts SET owned_until = now() + $4::interval
+    WHERE alert_id = $1 AND owner = $2 AND fence = $3 AND state = 'sending'
+    RETURNING *
+)
+SELECT alert_id, ride_id, level, measured_at, coalesce(begun.seen_at, measured_at) AS seen_at,
+       coalesce(seen_bpm, heart_rate_bpm) AS heart_rate_bpm, limit_bpm, limit_rule,
+       first_name, email, coalesce(alerts_on, true) AS is_wanted,
+       EXISTS (
+           SELECT FROM refused_addresses AS refused WHERE refused.rider_id = begun.rider_id
+           AND digest = sha256(convert_to(lower(email), 'UTF8'))
+       ) AS is_refused
+FROM begun LEFT JOIN riders USING (rider_id) LEFT JOIN rider_limits USING (rider_id)
+"""
+
+# That a mail was accepted is a fact, whoever has the alert by now.
+_SETTLE = """
+UPDATE heart_rate_alerts
+SET state = $4, settled_at = now(), owner = NULL, owned_until = NULL, attempts = attempts + $6,
+    provider_message_id = $7, latency_ms = $8
+WHERE alert_id = $1 AND (
+    (owner = $2 AND fence = $3 AND state = 'sending')
+    OR ($4 = 'sent' AND state <> 'sent' AND measured_at = $5)
+)
+RETURNING alert_id
+"""
+
+_LET_GO = """
+UPDATE heart_rate_alerts
+SET state = new.state, settled_at = CASE new.state WHEN 'unknown' THEN now() END,
+    owner = NULL, owned_until = NULL
+FROM (
+    SELECT alert_id,
+           CASE WHEN alert_id = ANY($2::bigint[]) THEN 'unknown' ELSE 'pending' END AS state
+    FROM heart_rate_alerts WHERE owner = $1 AND state = 'sending'
+) AS new
+WHERE heart_rate_alerts.alert_id = new.alert_id AND owner = $1
+"""
+
+
+class Leases(Struct, frozen=True):
+    """How long a claim lasts without a word of its alerter, and how long one whose mail is out."""
+
+    claim: timedelta = timedelta(seconds=5)
+    sending: timedelta = timedelta(seconds=20)
+
+
+class Held(Struct, frozen=True):
+    """A claim that is still ours: its fence, and when the danger was last seen."""
+
+    fence: int
+    seen_at: datetime
+
+
+class Owner:
+    """One running alerter, under a name that no other has or had."""
+
+    def __init__(self, pool: asyncpg.Pool, leases: Leases) -> None:
+        """Own nothing yet."""
+        self.name = f"{socket.gethostname()} {uuid.uuid4().hex[:12]}"
+        self._pool = pool
+        self._leases = leases
+
+    async def claim(self, most: int) -> list[Claim]:
+        """Claim up to so many alerts that nobody owns, critical ones first."""
+        rows = await self._pool.fetch(_CLAIM, self.name, self._leases.claim, most)
+        return [Claim(**{**row, "level": AlertLevel(row["level"])}) for row in rows]
+
+    async def renew(self) -> dict[int, Held]:
+        """Keep all claims for longer; return those that are still ours."""
+        rows = await self._pool.fetch(_RENEW, self.name, self._leases.claim)
+        return {row["alert_id"]: Held(row["fence"], row["seen_at"]) for row in rows}
+
+    async def expire_unowned(self, fresh_from: datetime) -> dict[int, AlertLevel]:
+        """Settle what nobody has in hand and was last seen too long ago; return their levels."""
+        return _levels(await self._pool.fetch(_EXPIRE_UNOWNED, fresh_from))
+
+    async def expire(
+        self, attempts: Mapping[int, int], fresh_from: datetime
+    ) -> dict[int, AlertLevel]:
+        """Settle those of ours, tried so often, that were last seen too long ago.
+
+        Returns the levels of those that were; the others have been seen anew, or are not ours.
+        """
+        late = (list(attempts), list(attempts.values()))
+        return _levels(await self._pool.fetch(_EXPIRE_OWNED, fresh_from, self.name, *late))
+
+    async def begin(self, claim: Claim) -> BegunAlert | None:
+        """The alert as it is now, ours until its mail is answered for; None where it no longer is.
+
+        It may have become another's, or have been erased.
+        """
+        row = await self._pool.fetchrow(
+            _BEGIN, claim.alert_id, self.name, claim.fence, self._leases.sending
+        )
+        return BegunAlert(**{**row, "level": AlertLevel(row["level"])}) if row else None
+
+    async def settle(
+        self,
+        claim: Claim,
+        alert: BegunAlert,
+        state: AlertState,
+        *,
+        attempts: int = 0,
+        provider_message_id: str | None = None,
+        latency_ms: int | None = None,
+    ) -> bool:
+        """Note what became of an alert; False where that is no longer ours to say.
+
+        Noting it again changes nothing.
+        """
+        row = await self._pool.fetchrow(
+            _SETTLE,
+            claim.alert_id,
+            self.name,
+            claim.fence,
+            state,
+            alert.measured_at,
+            attempts,
+            provider_message_id,
+            latency_ms,
+        )
+        return row is not None
+
+    async def refuse(self, addresses: tuple[str, ...], because: AlertState) -> list[int]:
+        """Mail these addresses no more; see `refusals.refuse_addresses`."""
+        return await refuse_addresses(self._pool, addresses, because)
+
+    async def let_go(self, with_the_provider: Collection[int]) -> None:
+        """Give back all that is ours; what is with the provider has an unknown end."""
+        await self._pool.execute(_LET_GO, self.name, list(with_the_provider))
+
+
+def _levels(rows: Sequence[asyncpg.Record]) -> dict[int, AlertLevel]:
+    return {row["alert_id"]: AlertLevel(row["level"]) for row in rows}

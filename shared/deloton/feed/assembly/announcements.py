@@ -1,0 +1,54 @@
+"""CORE: a `[SYSTEM]` line: a ride begins, or the next line decides whether one does."""
+
+from deloton.feed.assembly.facts import NO_TIME, Assembled, Record
+from deloton.feed.assembly.recall import ride_begun_by, rides_at
+from deloton.feed.assembly.state import Held, StreamState
+from deloton.feed.assembly.turns import begin_announced_ride, decide_held
+from deloton.feed.log_lines import RideAnnounced
+from deloton.rules.silence import SILENCE
+
+
+def accept_announcement(
+    stream: StreamState, line: RideAnnounced, record: Record, out: Assembled
+) -> None:
+    """Begin the ride, hold the line in mid-ride, or drop it as a repeat. Raises `Forgotten`."""
+    if stream.held is not None and stream.held.line == line:
+        out.repeats += 1
+        return
+    begun = ride_begun_by(stream, line)
+    if begun is not None:
+        stream.announced = False
+        out.repeats += 1
+        if stream.ride is None:
+            stream.ride = out.moved[stream.key] = begun
+            stream.bike_serial = begun.bike_serial
+        return
+    is_told = _was_told(stream, line)
+    decide_held(stream, out)
+    if is_told or _is_in_mid_ride(stream, line):
+        stream.held = Held(line, record, is_told)
+    else:
+        begin_announced_ride(stream, line, record, out)
+
+
+def _was_told(stream: StreamState, line: RideAnnounced) -> bool:
+    """Whether it may have been told in the midst of a past ride: the same rider was on it then."""
+    rider_id = line.rider.rider_id if line.rider else None
+    last_stamp = stream.waiting.at if stream.waiting is not None else None
+    for ride, ahead in rides_at(stream, line.at):
+        is_past = ride is not stream.ride or line.at + ahead < ride.last_at
+        is_past = is_past or (last_stamp is not None and line.at < last_stamp)
+        if is_past and rider_id in (None, ride.rider_id):
+            return True
+    return False
+
+
+def _is_in_mid_ride(stream: StreamState, line: RideAnnounced) -> bool:
+    ride = stream.ride
+    return (
+        ride is not None
+        and ride.ended_at is None
+        and not stream.announced
+        and (ride.elapsed_s > 0 or stream.waiting is not None)
+        and NO_TIME <= line.at - ride.last_stamp <= SILENCE
+    )

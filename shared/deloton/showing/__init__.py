@@ -1,0 +1,1 @@
+"""CORE: how figures look to people: formats, colours, cells of a CSV."""

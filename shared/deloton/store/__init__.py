@@ -1,0 +1,1 @@
+"""EDGE: PostgreSQL: tables and their migrations, roles, connections, what rides add up to."""

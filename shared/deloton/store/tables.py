@@ -1,0 +1,516 @@
+"""The one statement of the schema: every table, its columns and what they mean.
+
+Times are `timestamptz` in UTC. Migrations in `migrations/` build what stands here; a test
+compares the two.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+    true,
+)
+
+from deloton.rules.figures import FIGURES, LEADERS, Figure, Number
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_UTC = DateTime(timezone=True)
+_NUMBERS: Final = {Number.SMALL: SmallInteger, Number.WHOLE: Integer, Number.REAL: Double}
+
+
+def _column_of(figure: Figure, *, nullable: bool = True, comment: str | None = None) -> Column[Any]:
+    return Column(figure.name, _NUMBERS[figure.number], nullable=nullable, comment=comment)
+
+
+riders = Table(
+    "riders",
+    metadata,
+    Column("rider_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("title", Text),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("gender", Text, nullable=False, comment="female, male, other or unknown"),
+    Column("born_on", Date),
+    Column("email", Text),
+    Column("height_cm", Double),
+    Column("weight_kg", Double),
+    Column("flat", Text, comment="flat or studio, where the address has one"),
+    Column("street", Text, comment="house number and street"),
+    Column("town", Text),
+    Column("postcode", Text),
+    Column("account_created_on", Date),
+    Column("original_source", Text, comment="how the rider came to us"),
+    Column("seen_at", _UTC, nullable=False, comment="stamp of the line that told these facts"),
+    CheckConstraint("gender IN ('female', 'male', 'other', 'unknown')", name="gender"),
+    comment="A rider as last told by a bike; the newest stamp wins.",
+)
+Index("ix_riders_town", func.lower(riders.c.town))
+
+bikes = Table(
+    "bikes",
+    metadata,
+    Column("serial", Text, primary_key=True, comment="unknown:… until a bike's stream names it"),
+    Column("firmware", Text),
+    comment="Every bike that was ever ridden.",
+)
+
+rides = Table(
+    "rides",
+    metadata,
+    Column("ride_id", BigInteger, Identity(), primary_key=True),
+    Column("rider_id", ForeignKey(riders.c.rider_id), comment="NULL: who rode is not known"),
+    Column("bike_serial", ForeignKey(bikes.c.serial), nullable=False),
+    Column("started_at", _UTC, nullable=False),
+    Column("ended_at", _UTC, comment="stamp of the last reading; NULL: the ride goes on"),
+    Column("end_reason", Text, comment="next_ride or silence"),
+    Column(
+        "clock_beginnings",
+        ARRAY(_UTC),
+        comment="when it began by the bike's own clock, and once more for each time that clock was "
+        "set since; NULL: it was right",
+    ),
+    *(_column_of(figure, comment=figure.meaning) for figure in FIGURES),
+    Column(
+        "implausible_count",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="lines with a value that no person or bike reaches: it counts as not measured",
+    ),
+    UniqueConstraint("bike_serial", "started_at"),
+    CheckConstraint("end_reason IN ('next_ride', 'silence')", name="end_reason"),
+    CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_with_reason"),
+    Index("ix_rides_started_at", "started_at"),
+    Index("ix_rides_rider_id_started_at", "rider_id", "started_at"),
+    # What a bike has told once is the same ride, whatever time we gave it.
+    Index(
+        "uq_rides_told",
+        "bike_serial",
+        text("coalesce(clock_beginnings[1], started_at)"),
+        unique=True,
+    ),
+    Index(
+        "ix_rides_wrong_clock",
+        "bike_serial",
+        "started_at",
+        postgresql_where=text("clock_beginnings IS NOT NULL"),
+    ),
+    comment="A ride: a rider, a bike, a start; and its figures, which are NULL until it ends.",
+)
+Index("ix_rides_open", rides.c.started_at, postgresql_where=rides.c.ended_at.is_(None))
+# Leaders of all time are read from their top, without looking at the other rides.
+for _figure in LEADERS:
+    Index(f"ix_rides_{_figure}", rides.c[_figure], rides.c.ride_id)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("ride_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", _UTC, primary_key=True),
+    Column("elapsed_s", Double, comment="seconds since the ride began, by the bike's count"),
+    Column("heart_rate_bpm", SmallInteger, comment="NULL: no hands on the bar"),
+    Column("cadence_rpm", SmallInteger),
+    Column("resistance", SmallInteger, comment="the bike's own level"),
+    Column("power_watts", Double),
+    comment="One second of a ride; NULL is what was not measured. A partition a UTC day.",
+    postgresql_partition_by="RANGE (at)",
+)
+
+heart_rate_alerts = Table(
+    "heart_rate_alerts",
+    metadata,
+    Column("alert_id", BigInteger, Identity(), primary_key=True),
+    Column("ride_id", ForeignKey(rides.c.ride_id, ondelete="CASCADE"), nullable=False),
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        comment="NULL: who rode is not known",
+    ),
+    Column("level", Text, nullable=False, comment="low, high or critical"),
+    Column("measured_at", _UTC, nullable=False, comment="the reading that made it an alert"),
+    Column("heart_rate_bpm", SmallInteger, nullable=False, comment="that reading's heart rate"),
+    Column("limit_bpm", Double, nullable=False, comment="the rider's limit that it passed"),
+    Column("limit_rule", Text, nullable=False, comment="where that limit comes from"),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        comment="pending, and sending while an alerter has it in hand, until sent, expired, "
+        "undeliverable, failed, or unknown: perhaps sent; a mail that was sent may have bounced, "
+        "or its rider complained of it",
+    ),
+    Column("created_at", _UTC, nullable=False, server_default=func.now()),
+    Column("settled_at", _UTC, comment="when its end was known; NULL: pending or sending"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="tries to send it"),
+    Column("provider_message_id", Text, comment="what the mail provider calls the mail"),
+    Column("latency_ms", Integer, comment="from the reading to the provider's acceptance"),
+    Column("seen_at", _UTC, comment="the newest reading of the same danger; NULL: measured_at"),
+    Column("seen_bpm", SmallInteger, comment="that reading's heart rate"),
+    Column("owner", Text, comment="the alerter that has it in hand"),
+    Column("owned_until", _UTC, comment="until then it is no other's"),
+    Column(
+        "fence",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="how often it was taken in hand: who knows an older number has lost it",
+    ),
+    UniqueConstraint("ride_id", "level"),
+    CheckConstraint("level IN ('low', 'high', 'critical')", name="level"),
+    CheckConstraint(
+        "state IN ('pending', 'sending', 'sent', 'expired', 'undeliverable', 'failed', 'unknown', "
+        "'bounced', 'complained')",
+        name="state",
+    ),
+    CheckConstraint("(state IN ('pending', 'sending')) = (settled_at IS NULL)", name="settled"),
+    CheckConstraint(
+        "(state = 'sending') = (owner IS NOT NULL) AND (owner IS NULL) = (owned_until IS NULL)",
+        name="owned",
+    ),
+    Index("ix_heart_rate_alerts_measured_at", "measured_at"),
+    Index("ix_heart_rate_alerts_rider_id_measured_at", "rider_id", "measured_at"),
+    comment="An abnormal heart rate and the mail about it: at most one a ride and level.",
+)
+Index(
+    "ix_heart_rate_alerts_open",
+    heart_rate_alerts.c.measured_at,
+    postgresql_where=text("state IN ('pending', 'sending')"),
+)
+
+Index(
+    "ix_heart_rate_alerts_provider_message_id",
+    heart_rate_alerts.c.provider_message_id,
+    postgresql_where=text("provider_message_id IS NOT NULL"),
+)
+
+refused_addresses = Table(
+    "refused_addresses",
+    metadata,
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column(
+        "digest",
+        LargeBinary,
+        primary_key=True,
+        comment="SHA-256 of the address in lower case: another address takes mail again",
+    ),
+    Column("because", Text, nullable=False, comment="bounced or complained"),
+    Column("refused_at", _UTC, nullable=False, server_default=func.now()),
+    CheckConstraint("because IN ('bounced', 'complained')", name="because"),
+    comment="Riders' addresses that took no mail for good, or whose owner complained.",
+)
+
+ride_hearts = Table(
+    "ride_hearts",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column(
+        "held_bpm",
+        SmallInteger,
+        comment="the highest rate kept up for 15 s, and not jumped to; NULL: none yet",
+    ),
+    Column(
+        "proven_bpm",
+        SmallInteger,
+        comment="the highest such rate of earlier rides, by which this one is watched",
+    ),
+    Column("proven_rides", SmallInteger, comment="of how many earlier rides"),
+    CheckConstraint("(proven_bpm IS NULL) = (proven_rides IS NULL)", name="proven"),
+    comment="What a rider's heart has shown that it can do, in a ride and before it.",
+)
+
+rider_limits = Table(
+    "rider_limits",
+    metadata,
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("low_bpm", SmallInteger, comment="this and the next two: NULL is the rule's own limit"),
+    Column("high_bpm", SmallInteger),
+    Column("critical_bpm", SmallInteger),
+    Column("alerts_on", Boolean, nullable=False, server_default=true()),
+    Column("updated_at", _UTC, nullable=False, server_default=func.now()),
+    CheckConstraint(
+        "low_bpm BETWEEN 20 AND 250 AND high_bpm BETWEEN 20 AND 250 "
+        "AND critical_bpm BETWEEN 20 AND 250",
+        name="plausible",
+    ),
+    CheckConstraint(
+        "low_bpm < high_bpm AND high_bpm <= critical_bpm AND low_bpm < critical_bpm", name="order"
+    ),
+    comment="A rider's own heart-rate limits, agreed with a doctor, or alerts switched off.",
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("edition", Text, primary_key=True, comment="daily or weekly"),
+    Column(
+        "report_on", Date, primary_key=True, comment="the first day told of, in the company's zone"
+    ),
+    Column("state", Text, nullable=False, comment="sending until known: sent or failed"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="tries to send it"),
+    Column("started_at", _UTC, nullable=False, comment="when the last try began"),
+    Column("sent_at", _UTC, comment="when the mail provider last accepted it"),
+    Column("archived_at", _UTC, comment="when the archive last took it; NULL: not archived"),
+    Column("provider_message_id", Text, comment="what the mail provider calls the mail"),
+    Column("failure", Text, comment="why the last try failed"),
+    CheckConstraint("edition IN ('daily', 'weekly')", name="edition"),
+    CheckConstraint("state IN ('sending', 'sent', 'failed')", name="state"),
+    CheckConstraint("(state = 'failed') = (failure IS NOT NULL)", name="failed_with_reason"),
+    CheckConstraint("state <> 'sent' OR sent_at IS NOT NULL", name="sent_with_time"),
+    comment="The CEO's reports: which days and weeks were told of, so that none is told twice.",
+)
+
+star_riders = Table(
+    "star_riders",
+    metadata,
+    Column(
+        "rider_id",
+        ForeignKey(riders.c.rider_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("rider_key", BigInteger, nullable=False, unique=True, comment="random, below 2^52"),
+    comment="Under which key analysts see a rider; goes with the rider.",
+)
+
+star_rides = Table(
+    "star_rides",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("rider_key", BigInteger),
+    Column("bike_serial", Text, nullable=False),
+    Column("started_at", _UTC, nullable=False),
+    Column("started_local_at", DateTime, nullable=False, comment="in the company's time zone"),
+    Column("started_on", Date, nullable=False, comment="the company's day"),
+    Column("started_hour", SmallInteger, nullable=False),
+    *(_column_of(figure) for figure in FIGURES if figure.in_star),
+    Column("mean_power_watts_per_kg", Double),
+    Column(
+        "zone_1_s",
+        Integer,
+        comment="this and the next four: seconds in each heart-rate zone; "
+        "NULL: age or readings not known",
+    ),
+    *(Column(f"zone_{number}_s", Integer) for number in range(2, 6)),
+    Column("started_weekday", SmallInteger, comment="from 1 for Monday to 7 for Sunday"),
+    Column(
+        "rider_gender",
+        Text,
+        comment="this and the next two: of the rider, as known when the ride was taken up",
+    ),
+    Column("rider_age_band", Text, comment="on the day of the ride"),
+    Column("rider_joined_month", Date, comment="its first day"),
+    Column("months_since_joining", Integer, comment="0 is the month of joining"),
+    # One for each sheet of the workbook that counts riders: see migration 0008.
+    Index(
+        "ix_star_rides_day",
+        *("started_on", "rider_gender", "rider_key"),
+        postgresql_include=["ride_id"],
+    ),
+    Index(
+        "ix_star_rides_hour",
+        *("started_hour", "started_weekday", "rider_key"),
+        postgresql_include=["ride_id"],
+    ),
+    Index(
+        "ix_star_rides_age_band",
+        *("rider_age_band", "rider_key"),
+        postgresql_include=["mean_power_watts", "mean_heart_rate_bpm"],
+    ),
+    Index("ix_star_rides_cohort", "rider_joined_month", "months_since_joining", "rider_key"),
+    comment="What analysts see of a ride that has ended; goes with the ride.",
+)
+
+star_reading_minutes = Table(
+    "star_reading_minutes",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(star_rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    *(
+        _column_of(figure, nullable=not figure.name.endswith("_count"))
+        for figure in FIGURES
+        if figure.of_minutes
+    ),
+    comment="What analysts see of a ride's minutes; stays when readings grow too old.",
+)
+
+star_changes = Table(
+    "star_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(), primary_key=True),
+    Column("ride_id", BigInteger, nullable=False),
+    comment="Rides that changed since the star was refreshed; written by triggers on rides.",
+)
+
+star_refreshes = Table(
+    "star_refreshes",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=true()),
+    Column("refreshed_at", _UTC, comment="NULL: never"),
+    Column("time_zone", Text, nullable=False, comment="by which days and hours are told"),
+    CheckConstraint("only_row", name="only_row"),
+    comment="One row: when the star was last brought up to date.",
+)
+
+ingest_offsets = Table(
+    "ingest_offsets",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False, comment="first record not yet stored"),
+    Column("claim", BigInteger, nullable=False, comment="counts the workers that took over"),
+    Column("notes", LargeBinary, nullable=False, comment="half readings and more, at next_offset"),
+    Column("updated_at", _UTC, nullable=False, server_default=func.now()),
+    comment="How far each partition is stored; moves in the transaction that stores the rows.",
+)
+
+ingest_streams = Table(
+    "ingest_streams",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("stream_key", LargeBinary, primary_key=True, comment="the messages' key"),
+    Column("bike_serial", Text, nullable=False),
+    Column("ride_id", BigInteger, nullable=False, comment="the stream's last ride"),
+    Column("previous_started_at", _UTC, comment="this and below: of versions before; not read"),
+    Column("previous_counted_at", _UTC),
+    Column("previous_elapsed_s", Double),
+    Column(
+        "moved_at",
+        _UTC,
+        nullable=False,
+        server_default=func.now(),
+        comment="when it went on to its last ride, by this server's clock",
+    ),
+    comment="Which ride each stream is on, to go on with it after a restart.",
+)
+
+refused_lines = Table(
+    "refused_lines",
+    metadata,
+    Column(
+        "refused_in",
+        _UTC,
+        primary_key=True,
+        comment="the quarter of an hour in which Kafka was given the line, by its beginning",
+    ),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, primary_key=True, comment="why, as the dead letter's header tells"),
+    Column("line_count", BigInteger, nullable=False),
+    comment="How many lines became dead letters; counted once each, when they were first met.",
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("rider_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("erased_at", _UTC, nullable=False),
+    comment="Riders whose data were erased: lines stamped before do not bring them back.",
+)
+
+deleted_rides = Table(
+    "deleted_rides",
+    metadata,
+    Column("ride_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("bike_serial", Text, nullable=False),
+    Column("started_at", _UTC, nullable=False),
+    Column("deleted_at", _UTC, nullable=False, server_default=func.now()),
+    Index("ix_deleted_rides_bike_serial_started_at", "bike_serial", "started_at"),
+    comment="Rides that were deleted: lines of them that still come are stored nowhere.",
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True, comment="the public part of the key"),
+    Column("name", Text, nullable=False, comment="who uses it"),
+    Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of the secret part"),
+    Column("scopes", ARRAY(Text), nullable=False, comment="of read, personal, erase"),
+    Column("requests_per_minute", Integer, nullable=False, comment="in each API process"),
+    Column("created_at", _UTC, nullable=False, server_default=func.now()),
+    Column("revoked_at", _UTC, comment="from then on it opens nothing"),
+    Column("expires_at", _UTC, comment="from then on it opens nothing; NULL: it has no end"),
+    Column("last_used_at", _UTC, comment="to the minute; NULL: never, or before this was noted"),
+    CheckConstraint("scopes <@ ARRAY['read', 'personal', 'erase']", name="scopes"),
+    CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),
+    comment="Who may ask the API, and what; the key itself is shown once and not kept.",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", BigInteger, Identity(), primary_key=True),
+    Column("at", _UTC, nullable=False, server_default=func.now()),
+    Column(
+        "key_id",
+        ForeignKey(api_keys.c.key_id),
+        comment="who did it; NULL: the rider, by a link in a mail",
+    ),
+    Column(
+        "action",
+        Text,
+        nullable=False,
+        comment="delete_ride, erase_rider, export_rider or change_alerts",
+    ),
+    Column("subject_id", BigInteger, nullable=False, comment="the ride's or the rider's id"),
+    Column("reason", Text, comment="as given by who did it"),
+    CheckConstraint(
+        "action IN ('delete_ride', 'erase_rider', 'export_rider', 'change_alerts')", name="action"
+    ),
+    CheckConstraint("key_id IS NOT NULL OR action = 'change_alerts'", name="who"),
+    Index("ix_audit_subject_id", "subject_id"),
+    comment="What was deleted or handed out of a person's data, by whom, when and why.",
+)

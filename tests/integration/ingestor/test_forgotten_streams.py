@@ -1,0 +1,105 @@
+"""Streams that are silent for long are forgotten: in memory after a day, in the database later."""
+
+import asyncpg
+import pytest
+
+from deloton.testing import BIKE, ManualClock, a_whole_ride, records_of, seconds_of_a_ride
+from ingestor import claims
+from ingestor.partition_worker import PartitionWorker
+from tests.integration.ingestor.claimed import ClaimedPartition, rows
+from tests.integration.ingestor.workers import a_worker
+
+KEY = BIKE.encode()
+A_DAY_S = 86_400
+
+
+async def silent_for(pool: asyncpg.Pool, days: int) -> None:
+    """Its rides ended so long ago."""
+    await pool.execute(
+        "UPDATE ingest_streams SET moved_at = now() - make_interval(days => $1)", days
+    )
+
+
+async def counts(pool: asyncpg.Pool) -> list[tuple[str, int]]:
+    ridden = await rows(pool, "SELECT bike_serial, ride_id FROM rides ORDER BY ride_id")
+    readings = await rows(pool, "SELECT ride_id FROM readings")
+    return [
+        (ride["bike_serial"], sum(each["ride_id"] == ride["ride_id"] for each in readings))
+        for ride in ridden
+    ]
+
+
+async def a_worker_after(pool: asyncpg.Pool, days: int) -> tuple[PartitionWorker, ManualClock]:
+    """One that has stored a ride of three seconds, and heard nothing for so many days."""
+    clock = ManualClock()
+    worker = await a_worker(pool, clock)
+    await worker.process(records_of(a_whole_ride(3)))
+    for _ in range(40):
+        clock.pass_by(1)
+        await worker.watch(worker.next_offset)
+    clock.pass_by(days * A_DAY_S)
+    await worker.watch(worker.next_offset)
+    return worker, clock
+
+
+async def test_a_stream_that_is_silent_for_a_day_is_not_kept_in_memory(pool: asyncpg.Pool) -> None:
+    worker, _ = await a_worker_after(pool, days=1)
+    assert worker.state.streams == {}
+    assert worker.state.memory.newest == {}
+    assert await pool.fetchval("SELECT count(*) FROM ingest_streams") == 1
+
+
+async def test_a_forgotten_stream_that_is_heard_again_goes_on_with_its_ride(
+    pool: asyncpg.Pool,
+) -> None:
+    worker, _ = await a_worker_after(pool, days=1)
+    again = [*a_whole_ride(3), *seconds_of_a_ride(4, 5)]
+    await worker.process(records_of(again, first_offset=worker.next_offset))
+    assert await counts(pool) == [("SN0000", 5)]
+
+
+async def test_the_ingestor_may_delete_what_it_forgets(pool: asyncpg.Pool) -> None:
+    may = "SELECT has_table_privilege('ingestor', 'ingest_streams', 'DELETE')"
+    assert await pool.fetchval(may) is True
+
+
+async def test_rides_in_progress_are_never_forgotten(pool: asyncpg.Pool) -> None:
+    partition = await ClaimedPartition.of(pool)
+    await partition.take(a_whole_ride(3))
+    await silent_for(pool, days=400)
+    await claims.forget_streams(pool, partition.claim)
+    assert list((await ClaimedPartition.of(pool)).state.streams) == [KEY]
+
+
+@pytest.mark.parametrize(("days", "kept"), [(1, 1), (3, 0)])
+async def test_a_claim_loads_the_streams_of_the_last_days(
+    pool: asyncpg.Pool, days: int, kept: int
+) -> None:
+    await (await ClaimedPartition.of(pool)).take_to_the_end(a_whole_ride(3))
+    await pool.execute("UPDATE ingest_offsets SET notes = ''")
+    await silent_for(pool, days)
+    assert len((await ClaimedPartition.of(pool)).state.streams) == kept
+
+
+@pytest.mark.parametrize(("days", "kept"), [(89, 1), (91, 0)])
+async def test_a_row_is_deleted_when_kafka_has_no_line_of_its_stream_left(
+    pool: asyncpg.Pool, days: int, kept: int
+) -> None:
+    partition = await ClaimedPartition.of(pool)
+    await partition.take_to_the_end(a_whole_ride(3))
+    await silent_for(pool, days)
+    await claims.forget_streams(pool, partition.claim)
+    assert await pool.fetchval("SELECT count(*) FROM ingest_streams") == kept
+
+
+async def test_a_key_that_went_elsewhere_and_comes_back_goes_on_with_its_last_ride(
+    pool: asyncpg.Pool,
+) -> None:
+    first, second = await ClaimedPartition.of(pool), await ClaimedPartition.of(pool, 1)
+    await first.take_to_the_end(a_whole_ride(3))
+    await silent_for(pool, days=3)
+    await second.take(a_whole_ride(4, began_s=100))
+    [stream] = await claims.take_streams(pool, first.claim, [KEY])
+    assert stream.ride is not None
+    assert stream.ride.elapsed_s == 4.0
+    assert await pool.fetchval("SELECT array_agg(partition) FROM ingest_streams") == [0]

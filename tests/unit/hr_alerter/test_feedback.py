@@ -1,0 +1,48 @@
+"""What SES tells of mails, as its event publishing writes it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from hr_alerter.alerts import AlertState
+from hr_alerter.feedback import Feedback, parse_feedback
+from tests.ses_events import a_bounce, a_complaint, a_delivery, by_sns
+
+TO = "ada@example.com"
+
+
+@pytest.mark.parametrize("wrap", [json.dumps, by_sns], ids=["plain", "in a notification"])
+def test_a_hard_bounce_and_a_complaint_tell_of_a_mail_and_its_addresses(
+    wrap: Callable[[dict[str, Any]], str],
+) -> None:
+    assert parse_feedback(wrap(a_bounce("m-1", TO))) == Feedback(AlertState.BOUNCED, "m-1", (TO,))
+    assert parse_feedback(wrap(a_complaint("m-2", TO))) == Feedback(
+        AlertState.COMPLAINED, "m-2", (TO,)
+    )
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        a_bounce("m", TO, "Transient", "MailboxFull"),
+        a_bounce("m", TO, "Undetermined", "Undetermined"),
+        a_delivery("m", TO),
+    ],
+    ids=["full mailbox", "undetermined", "delivery"],
+)
+def test_what_may_pass_or_is_well_changes_nothing(event: dict[str, object]) -> None:
+    assert parse_feedback(json.dumps(event)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Successfully validated SNS topic for Amazon SES event publishing.", "[]", "{}", '"x"',
+     '{"eventType": "Bounce", "mail": {}}', '{"Message": "no JSON"}', '{"Message": 1}',
+     '{"eventType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bounceType": 5}}'],
+)  # fmt: skip
+def test_what_is_no_word_about_a_mail_is_refused(text: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        parse_feedback(text)
