@@ -19,7 +19,7 @@ from demo.guardian import Guardian
 from demo.ports import LOCALHOST, answers, ensure_free, free_port
 from demo.processes import POLL_S, Program
 
-READY_WITHIN_S = 15.0
+READY_WITHIN_S = 60.0
 
 
 class EmbeddedBroker:

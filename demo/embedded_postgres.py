@@ -25,7 +25,7 @@ from demo.unprivileged import (
     usable_programs,
 )
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 
 INITDB_OPTIONS = (
     "--no-sync",

@@ -1,18 +1,44 @@
 """EDGE: TCP ports on 127.0.0.1: which are free."""
 
+import atexit
 import socket
+import sys
+from collections import deque
+from typing import Final
 
 from demo.errors import PortInUse
 
 LOCALHOST = "127.0.0.1"
+# Held for whoever was told of them, newest last.
+HELD_AT_ONCE: Final = 200
+_held: deque[socket.socket] = deque()
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now; take it soon, before somebody else does."""
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port nobody listens on now, and that nobody else is told of by the system.
+
+    On Linux it stays bound here, without listening: the system gives it to no other program that
+    asks for a free one, and a server that reuses addresses, as all do, can still listen on it.
+    Elsewhere take it soon, before somebody else does.
+    """
+    probe = socket.socket()
+    probe.bind((LOCALHOST, 0))
+    port: int = probe.getsockname()[1]
+    if sys.platform == "linux":
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _held.append(probe)
+    else:
+        probe.close()
+    if len(_held) > HELD_AT_ONCE:
+        _held.popleft().close()
+    return port
+
+
+@atexit.register
+def let_go() -> None:
+    """Hold no port any more."""
+    while _held:
+        _held.popleft().close()
 
 
 def is_free(port: int) -> bool:

@@ -191,7 +191,7 @@ def kill_process(process: psutil.Process) -> None:
         return
 
 
-def wait_until_gone(processes: Sequence[psutil.Process], seconds: float = 5.0) -> None:
+def wait_until_gone(processes: Sequence[psutil.Process], seconds: float = 30.0) -> None:
     """Wait until no process is left; a zombie counts as gone: it holds nothing any more."""
     deadline = time.monotonic() + seconds
     while any(is_alive(process) for process in processes) and time.monotonic() < deadline:

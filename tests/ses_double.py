@@ -61,6 +61,8 @@ class SesDouble:
         self.asked_at: list[float] = []
         self.trouble: Callable[[str], str | None] = lambda _: None
         self.answers_after_s = 0.0
+        # Answers nobody before so many have asked.
+        self.answers_from = 0
         # Accepts the mail and ends the connection without a word.
         self.hangs_up: Callable[[str], bool] = lambda _: False
         # Answers so instead of accepting: status, headers, body.
@@ -76,6 +78,8 @@ class SesDouble:
         self.asked_at.append(asked_at)
         asked = msgspec.json.decode(await request.read())
         to = tuple(asked["Destination"]["ToAddresses"])
+        while len(self.asked_at) < self.answers_from:
+            await asyncio.sleep(0.01)
         if self.answers_after_s:
             await asyncio.sleep(self.answers_after_s)
         if self.trickles_for_s:
@@ -100,10 +104,14 @@ class SesDouble:
         answer = web.StreamResponse()
         await answer.prepare(request)
         until = time.monotonic() + self.trickles_for_s
-        while time.monotonic() < until:
+        while time.monotonic() < until and not _has_gone(request):
             await answer.write(b" ")
             await asyncio.sleep(0.05)
         return answer
+
+
+def _has_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 @asynccontextmanager

@@ -36,7 +36,6 @@ from tests.deploy import moto_stubs
 EXAMPLE = Environment.read(HERE / "environments" / "example.yaml")
 
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
 

@@ -120,7 +120,7 @@ class Scene:
                 self.take_worker(name).kill()
                 self.add_worker()
 
-    def wait_until(self, done: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
+    def wait_until(self, done: Callable[[], bool], what: str, within_s: float = 300.0) -> None:
         """Tend the workers until something is so; fails where it takes too long."""
         deadline = time.monotonic() + within_s
         while not done():
@@ -143,13 +143,12 @@ class Scene:
         self.wait_until(
             lambda: all(self.offsets()[number] >= end for number, end in ends.items()),
             f"all is stored up to {ends}",
-            within_s=120,
         )
 
     def pause(self, seconds: float) -> None:
         """Let everything run for a while."""
         until = time.monotonic() + seconds
-        self.wait_until(lambda: time.monotonic() >= until, "the pause ends", seconds + 10)
+        self.wait_until(lambda: time.monotonic() >= until, "the pause ends")
 
     def offsets(self) -> dict[int, int]:
         """The first offset not yet stored, by partition; 0 where there is no row yet."""

@@ -278,7 +278,7 @@ async def wait_for_offsets(site: Site, enough: Callable[[dict[int, int]], bool])
         await database.close()
 
 
-async def wait_until(true: Callable[[], Awaitable[bool]], within_s: float = 90.0) -> None:
+async def wait_until(true: Callable[[], Awaitable[bool]], within_s: float = 300.0) -> None:
     """Ask again and again; TimeoutError if it does not come true."""
     async with asyncio.timeout(within_s):
         while not await true():

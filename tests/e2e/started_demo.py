@@ -66,7 +66,7 @@ class StartedDemo:
         found = FIGURES.findall(self.output)
         return [Seen(*(int(number.replace(",", "")) for number in line)) for line in found]
 
-    def wait_for(self, done: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_for(self, done: Callable[[], bool], seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while not done():
             assert self.process.poll() is None, self.output

@@ -39,7 +39,7 @@ OURS = {
 FAILING = {"ingestor-failing", "hr-alerter-failing"}
 NOBODY_TELLS = FAILING | {"ingestor-behind", "hr-alerter-lag"}
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 
 @dataclass

@@ -15,7 +15,7 @@ from demo.processes import Program, inherit_environment
 from tests.e2e.ingestor_site import Site, fetch, wait_until
 from tests.roles import as_role
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 
 @dataclass

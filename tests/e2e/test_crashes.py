@@ -31,7 +31,7 @@ WORKERS = 2
 # How much may be read again after a crash.
 REPLAY_S = 5.0
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300 + 40 * CRASHES)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600 + 60 * CRASHES)]
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ WATCH = """() => {
     look();
 }"""
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 expect.set_options(timeout=SEEN_WITHIN_MS)
 
 

@@ -18,8 +18,6 @@ from tests.e2e.started_demo import REPOSITORY, StartedDemo, free_ports
 
 FLEET = ("--bikes=5", "--since=15m", "--back-to-back", "--first-danger=1s")
 
-pytestmark = pytest.mark.timeout(150)
-
 
 @pytest.fixture(autouse=True)
 def hangups_are_heard() -> Iterator[None]:
@@ -79,9 +77,7 @@ def test_yesterdays_report_is_in_the_inbox(demo: StartedDemo) -> None:
 
 def test_riders_whose_hearts_race_get_mails_within_minutes(demo: StartedDemo) -> None:
     mails = demo.folder / "mails"
-    demo.wait_for(
-        lambda: any("Stop and rest now" in m.read_text() for m in mails.glob("*.eml")), 100
-    )
+    demo.wait_for(lambda: any("Stop and rest now" in m.read_text() for m in mails.glob("*.eml")))
     assert f"http://{LOCALHOST}:{demo.ports['DEMO_INBOX_PORT']}\n" in demo.output
 
 

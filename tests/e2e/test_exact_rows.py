@@ -24,7 +24,7 @@ from tests.e2e.stored_rows import (
 )
 
 # On a real Kafka `test_restarts` and `test_crashes` compare the same rows and topics.
-pytestmark = [pytest.mark.timeout(300), pytest.mark.embedded]
+pytestmark = pytest.mark.embedded
 
 
 def test_the_feed_has_every_kind_of_fault(feed: Feed) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.crash_scene import Scene
 from tests.e2e.exactness import assert_all_was_lawful_and_complete, assert_rows_are_exact
 from tests.kafka.apache_kafka import ApacheKafka
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

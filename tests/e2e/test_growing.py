@@ -37,7 +37,7 @@ SUCCEEDS_WITHIN_S = 15.0
 LINES_A_SECOND = 8_000
 BIG_RIDE_S = 10_000
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture(scope="module")

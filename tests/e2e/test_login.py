@@ -16,7 +16,7 @@ from tests.kafka.apache_kafka import ApacheKafka, User
 from tests.roles import as_role
 from tests.started import started
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture(scope="module")

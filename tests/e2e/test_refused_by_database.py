@@ -160,7 +160,6 @@ def test_every_column_that_takes_a_value_from_outside_is_told_of() -> None:
     assert CURSES.keys() <= {told.name for told in told_columns()}
 
 
-@pytest.mark.timeout(120)
 async def test_what_the_database_refuses_of_any_column_is_one_letter_and_the_rest_is_exact(
     site: Site,
 ) -> None:
@@ -180,7 +179,6 @@ async def test_what_the_database_refuses_of_any_column_is_one_letter_and_the_res
     assert differences(expected.bikes, found.rows.bikes) == []
 
 
-@pytest.mark.timeout(120)
 async def test_a_letter_tells_the_errors_class_and_neither_it_nor_the_log_any_personal_data(
     site: Site,
 ) -> None:
@@ -205,7 +203,6 @@ def all_extremes() -> list[tuple[Told, bytes]]:
     ]
 
 
-@pytest.mark.timeout(180)
 async def test_no_value_from_outside_is_one_that_the_database_would_refuse(site: Site) -> None:
     parts = among_good_rides(all_extremes())
     await digest(site, parts)

@@ -40,7 +40,6 @@ LINES_A_SECOND = 2_000
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.timeout(300)
 async def test_twenty_restarts_under_load_lose_nothing_and_double_nothing(
     feed: Feed, site: Site
 ) -> None:
@@ -67,7 +66,6 @@ async def test_twenty_restarts_under_load_lose_nothing_and_double_nothing(
     assert await what_differs(site, feed) == []
 
 
-@pytest.mark.timeout(180)
 async def test_workers_share_the_partitions_and_take_over_from_one_another(
     feed: Feed, site: Site
 ) -> None:

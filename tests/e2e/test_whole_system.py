@@ -55,7 +55,7 @@ MAILED_WITHIN_S = 180
 # A mail that was due just before the bikes stopped, and the silence that ends their rides.
 SETTLED_WITHIN_S = 120
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 # To riders who had not been told of the level, or of a more severe one, before.
 _EVERY_LEVEL_IS_MAILED = """

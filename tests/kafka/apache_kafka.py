@@ -29,7 +29,7 @@ from demo.ports import LOCALHOST, answers, ensure_free, is_free
 from demo.processes import POLL_S, Program
 
 JARS = Path(__file__).with_name("target") / "jars"
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 300.0
 STOPPED_WITHIN_S = 10.0
 # Quick to start and small: these brokers live for minutes.
 JAVA_OPTIONS = (

@@ -30,7 +30,7 @@ HOLDS_A_BROKER = textwrap.dedent(
     """
 )
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 
 async def send(kafka: ApacheKafka, topic: str, value: bytes) -> None:

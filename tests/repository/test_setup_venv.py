@@ -19,8 +19,6 @@ PROGRAMS = ("cat", "dirname", "mktemp", "rm", "sed", "sh", "touch", "tr")
 UV = Path(sys.executable).with_name("uv")
 NOWHERE = "http://127.0.0.1:9/simple"
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Place:
     """A repository with nothing but the script and two locks, and its user's machine."""

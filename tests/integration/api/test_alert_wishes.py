@@ -29,7 +29,7 @@ async def rows(served: Served, query: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def browser() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=300) as client:
         yield client
 
 
@@ -133,7 +133,7 @@ async def test_a_body_that_is_no_form_changes_nothing(
 
 
 async def test_two_at_once_leave_one_row_and_two_notes(fresh: Served) -> None:
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=300) as client:
         asked = [client.post(link(fresh, 3), data={"do": do}) for do in ("off", "on")]
         answers = await asyncio.gather(*asked)
     assert [answer.status_code for answer in answers] == [200, 200]

@@ -82,7 +82,7 @@ async def test_a_statement_that_takes_too_long_is_given_up(
     database_url: str, guardian: Guardian, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(asyncio.run, store_small_company(database_url))
-    with serve(guardian, database_url, tmp_path, STATEMENT_TIMEOUT_S="0.3") as served:
+    with serve(guardian, database_url, tmp_path, STATEMENT_TIMEOUT_S="3") as served:
         async with await served.client(Scope.READ) as client:
             assert (await client.get("/v1/rides")).status_code == 200
             locking = await asyncpg.connect(database_url)

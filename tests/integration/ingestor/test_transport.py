@@ -13,7 +13,6 @@ LOOK_EVERY_S = 0.2
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(60)
 async def test_a_topic_that_was_not_known_is_shared_out_as_soon_as_it_is(
     broker: ApacheKafka,
 ) -> None:

@@ -108,7 +108,7 @@ async def has_failed_for(worker: Worker, seconds: float) -> bool:
 
 
 async def eventually(
-    what: Callable[[], Awaitable[object]], wanted: object, within_s: float = 60.0
+    what: Callable[[], Awaitable[object]], wanted: object, within_s: float = 300.0
 ) -> None:
     """Wait until something is as it should be."""
     deadline = time.monotonic() + within_s

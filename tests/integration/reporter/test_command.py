@@ -22,8 +22,6 @@ from tests.integration.reporter.report_rows import ON, row_of, store_rides
 from tests.roles import as_role
 from tests.started import started
 
-pytestmark = pytest.mark.timeout(180)
-
 LONDON = ZoneInfo("Europe/London")
 NAMES = ("DATABASE_URL", "MAIL_URL", "MAIL_FROM", "CEO_EMAIL", "OPERATIONS_EMAIL")
 COMMAND = [sys.executable, "-m", "reporter"]
@@ -110,7 +108,6 @@ def test_a_run_killed_while_its_mail_is_on_the_way_is_not_repeated(
         with started(
             [*COMMAND, "--date=2026-03-10"], env=ready, cwd=tmp_path, stderr=subprocess.DEVNULL
         ) as sender:
-            silent.settimeout(60)
             connection, _ = silent.accept()
             with connection:
                 sender.send_signal(signal.SIGKILL)

@@ -1,6 +1,5 @@
 """History at full speed, then live; options, settings and the file one can look at."""
 
-import asyncio
 import io
 import json
 from collections.abc import Sequence
@@ -68,7 +67,7 @@ async def test_stop_ends_the_play_and_closes() -> None:
     outlet = RecordingOutlet(clock)
     player = Player(outlet, AT_ONCE)
     player.stop.set()
-    await asyncio.wait_for(player.play(simulate_windows(PLAN)), 2)
+    await player.play(simulate_windows(PLAN))
     assert player.sent == len(outlet.got) < 5000
 
 

@@ -24,8 +24,6 @@ from tests.unit.reporter.summaries import (
     totals_of,
 )
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def drawn(summary: Summary) -> PdfReader:
     return PdfReader(io.BytesIO(draw_pdf(summary, WRITTEN_AT)))
