@@ -31,6 +31,7 @@ from api.contract.problems import (
     ParameterError,
     Problem,
 )
+from api.contract.ride_file import TCX
 from api.routes import alert_wishes, alerts, figures, live, operations, riders, rides
 from api.routes.context import Context, Lanes
 from api.settings import ApiSettings
@@ -89,7 +90,8 @@ _TAGS = [
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """The application; it connects to the database when first asked."""
-    add_compress_type(MEDIA_TYPE)
+    for media_type in (MEDIA_TYPE, TCX):
+        add_compress_type(media_type)
     app = FastAPIOffline(
         title="Deloton API",
         version="1",
@@ -166,7 +168,7 @@ def _document(app: FastAPI) -> None:
 def _taken() -> dict[tuple[str, str], Takes]:
     """What each operation takes, by its path and method."""
     return {
-        (route.path, method.lower()): _takes(route)
+        (route.path_format, method.lower()): _takes(route)
         for module in _RESOURCES
         for route in module.router.routes
         if isinstance(route, APIRoute)

@@ -129,7 +129,7 @@ class Admits:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         access = await gate.admit(request, key if scheme.lower() == "bearer" and key else None)
         for scope in self.scopes:
-            access.require(scope, f"{request.method} {request.scope['route'].path}")
+            access.require(scope, f"{request.method} {request.scope['route'].path_format}")
         return access
 
 

@@ -1,6 +1,6 @@
 """CORE: what the OpenAPI document says of every route: parameters, keys, problems, headers, CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -19,6 +19,7 @@ from api.contract.problems import (
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,
     NOT_FOUND,
+    RIDE_GOES_ON,
     SCOPE_MISSING,
     TOO_MANY_OPEN,
     TOO_MANY_REQUESTS,
@@ -27,6 +28,7 @@ from api.contract.problems import (
     Kind,
 )
 from api.contract.problems import MEDIA_TYPE as PROBLEM
+from api.contract.ride_file import FIT, TCX
 from deloton.events import EndReason, Gender
 from deloton.rules.heart_rate import AlertLevel
 
@@ -83,11 +85,19 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "RateLimit-Reset": {"description": "Seconds until there are more."},
 }
 _ETAG = {"ETag": {"description": "Send it as `If-None-Match`: what has not changed is a 304."}}
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_CONTENT = {CSV: _TEXT, TCX: _TEXT, FIT: _BINARY}
 _LINK = {"Link": {"description": 'The next page, as `rel="next"`.'}}
 
 
-def responses(*extra: Kind, csv: bool = False, etag: bool = True) -> Responses:
-    """The answers of a route that asks for a key: its own, and those that every such route has."""
+def responses(
+    *extra: Kind, csv: bool = False, etag: bool = True, files: Iterable[str] = ()
+) -> Responses:
+    """The answers of a route that asks for a key: its own, and those that every such route has.
+
+    `files` are the media types of what else it may answer with.
+    """
     always = (
         KEY_MISSING,
         KEY_WRONG,
@@ -102,7 +112,9 @@ def responses(*extra: Kind, csv: bool = False, etag: bool = True) -> Responses:
     headers = {**_HEADERS, **(_ETAG if etag else {}), **(_LINK if csv else {})}
     told[200] = {"headers": _typed(headers)}
     if csv:
-        told[200]["content"] = {CSV: {"schema": {"type": "string"}}}
+        told[200]["content"] = {CSV: _TEXT}
+    if files:
+        told[200]["content"] = {each: _CONTENT[each] for each in files}
     if etag:
         told[304] = {"description": "Nothing changed since the ETag in `If-None-Match`."}
     return told
@@ -111,6 +123,12 @@ def responses(*extra: Kind, csv: bool = False, etag: bool = True) -> Responses:
 def list_responses(*extra: Kind) -> Responses:
     """The answers of a list, which may be JSON or CSV."""
     return responses(NOT_ACCEPTABLE, TOO_MANY_OPEN, *extra, csv=True)
+
+
+def file_responses(media_type: str) -> Responses:
+    """The answers of a ride as FIT or TCX."""
+    extra = (NOT_FOUND, NOT_ACCEPTABLE, RIDE_GOES_ON, TOO_MANY_OPEN)
+    return responses(*extra, etag=False, files=[media_type])
 
 
 def deletion_responses() -> Responses:

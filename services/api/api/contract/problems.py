@@ -73,6 +73,12 @@ METHOD_NOT_ALLOWED = Kind(
     "This cannot be done with the resource",
     "The header `Allow` lists the methods that can be used.",
 )
+RIDE_GOES_ON = Kind(
+    "ride-goes-on",
+    409,
+    "The ride has not ended",
+    "A file is of a whole ride: ask again when it has ended. `…/readings` tells what there is.",
+)
 NOT_ACCEPTABLE = Kind(
     "not-acceptable",
     406,
@@ -90,8 +96,8 @@ TOO_MANY_OPEN = Kind(
     "too-many-open",
     429,
     "Too many answers that last are open",
-    "Whole lists as CSV, exports and streams are bounded, for each key and in all: let one end, or "
-    "come back after `Retry-After` seconds.",
+    "Whole lists as CSV, files of rides, exports and streams are bounded, for each key and in all: "
+    "let one end, or come back after `Retry-After` seconds.",
 )
 HEAD_TOO_LARGE = Kind(
     "head-too-large", 431, "The request's head is too large", "Its address and headers together."
@@ -126,6 +132,7 @@ KINDS = (
     NO_SUCH_PATH,
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,
+    RIDE_GOES_ON,
     TOO_MANY_REQUESTS,
     TOO_MANY_OPEN,
     HEAD_TOO_LARGE,

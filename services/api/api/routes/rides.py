@@ -3,12 +3,20 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.access.credentials import Scope
 from api.access.gate import Access, Eraser, Reader
 from api.contract.answers import View, details_of
+from api.contract.csv_rows import MEDIA_TYPE as CSV
 from api.contract.csv_rows import columns_of
-from api.contract.openapi import deletion_responses, list_responses, responses
+from api.contract.negotiation import preferred
+from api.contract.openapi import (
+    deletion_responses,
+    file_responses,
+    list_responses,
+    responses,
+)
 from api.contract.paging import AwareTime, Cursor
 from api.contract.parameters import (
     DEFAULT_PAGE,
@@ -21,7 +29,14 @@ from api.contract.parameters import (
     RideSort,
     RidesParameters,
 )
-from api.contract.problems import NOT_FOUND, not_found
+from api.contract.problems import (
+    NOT_ACCEPTABLE,
+    NOT_FOUND,
+    RIDE_GOES_ON,
+    TOO_MANY_OPEN,
+    not_found,
+)
+from api.contract.ride_file import FIT, TCX
 from api.contract.schemas import Reading, ReadingPage, Ride, RideDetails, RidePage
 from api.routes.context import Context, InContext
 from api.store import queries
@@ -30,10 +45,22 @@ from api.store.deletion import delete_ride
 from api.store.queries import RiderFilter
 from api.web.access_log import reading_of
 from api.web.asked import query
-from api.web.lists import Listing, respond
+from api.web.lists import JSON, Listing, respond, whole_as_csv
+from api.web.ride_files import attached, ride_file
 from deloton.rules.calendar import day_of
 
 router = APIRouter(prefix="/v1", tags=["rides"])
+
+
+class _Undotted(StringConvertor):
+    """A part of an address without an ending, which is that of a file."""
+
+    regex = "[^/.]+"
+
+
+register_url_convertor("undotted", _Undotted())
+
+_ALL_READINGS = ReadingsParameters.model_validate({})
 
 RideId = Annotated[Id, Path(description="The ride's number.", examples=[4711])]
 
@@ -98,10 +125,79 @@ async def ride_list(
 
 
 @router.get(
-    "/rides/{ride_id}",
+    "/rides/{ride_id}.fit",
+    summary="Get a ride as a FIT file",
+    response_class=Response,
+    responses=file_responses(FIT),
+)
+async def get_ride_as_fit(
+    request: Request,
+    access: Reader,
+    context: InContext,
+    ride_id: RideId,
+    _: Annotated[Parameters, query(Parameters)],
+) -> Response:
+    """A ride that has ended, as Garmin's and other programs take it in: indoors, no position.
+
+    FIT tells whole seconds and watts; `.csv` tells the readings as they are.
+    """
+    return _file(request, context, access, await _ride(request, context, ride_id), FIT)
+
+
+@router.get(
+    "/rides/{ride_id}.tcx",
+    summary="Get a ride as a TCX file",
+    response_class=Response,
+    responses=file_responses(TCX),
+)
+async def get_ride_as_tcx(
+    request: Request,
+    access: Reader,
+    context: InContext,
+    ride_id: RideId,
+    _: Annotated[Parameters, query(Parameters)],
+) -> Response:
+    """A ride that has ended, as Garmin's and other programs take it in: indoors, no position.
+
+    TCX tells whole watts; distance and calories, which it demands and no bike measures, are 0.
+    """
+    return _file(request, context, access, await _ride(request, context, ride_id), TCX)
+
+
+@router.get(
+    "/rides/{ride_id}.csv",
+    summary="Get a ride's readings as a CSV file",
+    response_class=Response,
+    responses=responses(NOT_FOUND, TOO_MANY_OPEN, etag=False, files=[CSV]),
+)
+async def get_ride_as_csv(
+    request: Request,
+    access: Reader,
+    context: InContext,
+    ride_id: RideId,
+    _: Annotated[Parameters, query(Parameters)],
+) -> Response:
+    """All readings so far, as `/v1/rides/{ride_id}/readings` tells them."""
+    return _file(request, context, access, await _ride(request, context, ride_id), CSV)
+
+
+def _file(
+    request: Request, context: Context, access: Access, row: Row, media_type: str
+) -> Response:
+    listing, reader = _readings(context, access, row, _ALL_READINGS), context.reader(access)
+    if media_type != CSV:
+        return ride_file(request, row, listing, reader, media_type)
+    return whole_as_csv(request, listing, reader, headers=attached(row["ride_id"], "csv"))
+
+
+@router.get(
+    "/rides/{ride_id:undotted}",
     summary="Get a ride",
+    response_model=RideDetails,
     response_model_exclude_unset=True,
-    responses=responses(NOT_FOUND),
+    responses=responses(
+        *(NOT_FOUND, NOT_ACCEPTABLE, RIDE_GOES_ON, TOO_MANY_OPEN), files=[CSV, FIT, TCX]
+    ),
 )
 async def get_ride(
     request: Request,
@@ -109,9 +205,16 @@ async def get_ride(
     context: InContext,
     ride_id: RideId,
     _: Annotated[Parameters, query(Parameters)],
-) -> RideDetails:
-    """A ride with its totals, the time in each heart-rate zone, and its best powers."""
+) -> RideDetails | Response:
+    """A ride with its totals, the time in each heart-rate zone, and its best powers.
+
+    With `Accept: application/vnd.ant.fit`, `application/vnd.garmin.tcx+xml` or `text/csv` it comes
+    as a file, as from the addresses that end in `.fit`, `.tcx`, `.csv`.
+    """
+    media_type = preferred(request.headers.get("accept"), (JSON, FIT, TCX, CSV))
     row = await _ride(request, context, ride_id)
+    if media_type != JSON:
+        return _file(request, context, access, row, media_type)
     started_at = queries.within_time(row["started_at"])
     heart_rates = await context.database.rows(queries.heart_rates_of(ride_id, started_at))
     best_powers = await context.database.rows(queries.best_powers_of_ride(ride_id, started_at))
@@ -134,6 +237,19 @@ async def list_readings(
 ) -> Response:
     """What was measured each second, oldest first; as CSV with `Accept: text/csv`."""
     row = await _ride(request, context, ride_id)
+    return await respond(
+        request,
+        _readings(context, access, row, asked),
+        context.reader(access),
+        asked.given(),
+        limit=asked.limit,
+        default_limit=DEFAULT_READINGS_PAGE,
+    )
+
+
+def _readings(context: Context, access: Access, row: Row, asked: ReadingsParameters) -> Listing:
+    """The list of a ride's readings."""
+    ride_id = row["ride_id"]
 
     async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
         query = queries.readings_page(
@@ -145,7 +261,7 @@ async def list_readings(
         )
         return await context.database.told(query)
 
-    listing = Listing(
+    return Listing(
         name="readings",
         columns=columns_of(Reading, personal=access.personal),
         place=("at", None),
@@ -153,18 +269,10 @@ async def list_readings(
         fetch=fetch,
         others={"ride_id": ride_id, "resolution_s": asked.resolution_s},
     )
-    return await respond(
-        request,
-        listing,
-        context.reader(access),
-        asked.given(),
-        limit=asked.limit,
-        default_limit=DEFAULT_READINGS_PAGE,
-    )
 
 
 @router.delete(
-    "/rides/{ride_id}",
+    "/rides/{ride_id:undotted}",
     summary="Delete a ride",
     status_code=204,
     responses=deletion_responses(),

@@ -119,7 +119,7 @@ def _id_of(scope: Scope) -> str:
 def _facts(scope: Scope, status: int, begun: float) -> dict[str, Any]:
     return {
         "method": scope["method"],
-        "route": getattr(scope.get("route"), "path", None),
+        "route": getattr(scope.get("route"), "path_format", None),
         **{
             name: int(value)
             for name, value in scope.get("path_params", {}).items()

@@ -78,8 +78,7 @@ async def respond(
     after = None if text is None else read_cursor(text, listing.place_kind, digest)
     media_type = preferred(request.headers.get("accept"), (JSON, csv_rows.MEDIA_TYPE))
     if media_type == csv_rows.MEDIA_TYPE and limit is None:
-        pieces = _pieces(request, listing, after, digest)
-        return reader.downloads.download(reader.key_id, pieces, csv_rows.MEDIA_TYPE)
+        return whole_as_csv(request, listing, reader, after=after)
     size = limit or default_limit
     rows = await listing.fetch(after, size + 1)
     shown, address = rows[:size], None
@@ -94,8 +93,21 @@ async def respond(
     return Response(listing.page(shown, address), media_type=JSON, headers=headers)
 
 
+def whole_as_csv(
+    request: Request,
+    listing: Listing,
+    reader: Reader,
+    *,
+    after: Cursor[Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """All rows of a list from a place on, streamed."""
+    pieces = _pieces(request, listing, after)
+    return reader.downloads.download(reader.key_id, pieces, csv_rows.MEDIA_TYPE, headers)
+
+
 async def _pieces(
-    request: Request, listing: Listing, after: Cursor[Any] | None, digest: str
+    request: Request, listing: Listing, after: Cursor[Any] | None
 ) -> AsyncIterator[bytes]:
     """Every row from a place on, as CSV; no connection is kept between two pieces."""
     rows = await listing.fetch(after, CSV_CHUNK)
@@ -105,4 +117,4 @@ async def _pieces(
         yield listing.csv(rows).encode()
         if len(rows) < CSV_CHUNK:
             return
-        rows = await listing.fetch(listing.cursor_at(rows[-1], digest), CSV_CHUNK)
+        rows = await listing.fetch(listing.cursor_at(rows[-1], ""), CSV_CHUNK)

@@ -31,7 +31,7 @@ class Measured:
         async def note(message: Message) -> None:
             if message["type"] == "http.response.start":
                 # A route's pattern, not the path: numbers of rides would be a metric each.
-                route = getattr(scope.get("route"), "path", "none")
+                route = getattr(scope.get("route"), "path_format", "none")
                 labels = SECONDS.labels(scope["method"], route, message["status"])
                 labels.observe(time.perf_counter() - begun)
             await send(message)
