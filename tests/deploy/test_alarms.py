@@ -30,6 +30,7 @@ TOLD: dict[str, tuple[int, float | None, float | None]] = {
     "ingestor-behind": (60, 0, 180),
     "ingestor-failing": (60, 0, 130),
     "ingestor-lag": (60, 900, 700_000),
+    "ingestor-stores-nothing": (60, 500, NOTHING),
     "ingestor-dead-letters": (60, 1, 40),
     "ingestor-refused-by-database": (60, 0, 1),
     "ingestor-two-bikes": (60, 0, 1),
@@ -50,7 +51,13 @@ TOLD: dict[str, tuple[int, float | None, float | None]] = {
 SPEAK_OF_ABSENCE = {
     *("ingestor-behind", "ingestor-failing", "hr-alerter-failing", "hr-alerter-lag"),
     *("ingestor-tasks", "hr-alerter-tasks", "api-tasks", "dashboard-tasks", "canary-tasks"),
-    *("canary-silent", "analytics-stale", "reporter-missing", "cluster-database-capacity"),
+    *(
+        "ingestor-stores-nothing",
+        "canary-silent",
+        "analytics-stale",
+        "reporter-missing",
+        "cluster-database-capacity",
+    ),
 }
 LONG_S = 60 * HOUR_S
 
@@ -150,7 +157,7 @@ SAME_IN_PROMETHEUS = {
 def test_prometheus_rules_have_the_thresholds_of_the_alarms() -> None:
     groups = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
     rules = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
-    assert rules.keys() == SAME_IN_PROMETHEUS.keys() | {"Gone"}
+    assert rules.keys() == SAME_IN_PROMETHEUS.keys() | {"StoresNothing", "NotKnown", "Gone"}
     for rule, alarm in SAME_IN_PROMETHEUS.items():
         threshold = json.loads(rules[rule].rpartition(" > ")[2])
         assert threshold == ALARMS[alarm].said["Threshold"], rule

@@ -48,7 +48,7 @@ def known_series() -> set[str]:
 def series_of(expression: str) -> set[str]:
     """The series that an expression of PromQL asks for: what is no function, label or word."""
     without_labels = re.sub(r"\{[^}]*\}|by \([^)]*\)|\[[^]]*\]", "", expression)
-    return set(re.findall(r"[a-z_]{2,}(?![a-z_(]*\s*\()", without_labels)) - {"by"}
+    return set(re.findall(r"[a-z_]{2,}(?![a-z_(]*\s*\()", without_labels)) - {"by", "or"}
 
 
 def panels() -> Iterator[tuple[str, str]]:

@@ -5,7 +5,9 @@ from prometheus_client import Counter, Gauge, Histogram
 SAMPLES = Counter("hr_alerter_samples", "Heart rates read from Kafka")
 UNREADABLE = Counter("hr_alerter_unreadable_messages", "Messages that are no heart rates")
 RIDES = Gauge("hr_alerter_watched_rides", "Rides of which something came of late", ["partition"])
-LAG = Gauge("hr_alerter_lag", "Records in Kafka that are not yet decided", ["partition"])
+LAG = Gauge(
+    "hr_alerter_lag", "Records in Kafka that are not yet decided; NaN: not known", ["partition"]
+)
 ALERTS = Counter(
     "hr_alerter_alerts",
     "Alerts by level and state: pending when stored, then what became of them",

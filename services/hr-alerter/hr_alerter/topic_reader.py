@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,8 @@ FETCH_BYTES = 262_144
 # A topic that grew is noticed so soon.
 METADATA_MAX_AGE_MS = 10_000
 COMMIT_WITHIN_S = 5.0
+# Of a partition that the broker has not told of for so long, nobody knows where it ends.
+KNOWN_FOR_S = 15.0
 
 _decoder = msgspec.json.Decoder(HeartRate)
 
@@ -99,13 +102,19 @@ class TopicReader:
         self._heard_at = max(self._heard_at, *(at_ms / 1000 for at_ms in polled), 0.0)
         return time.time() - self._heard_at
 
-    def lag(self, partition: int, next_offset: int) -> int | None:
-        """How many records wait; None where that is not known."""
-        with contextlib.suppress(IllegalStateError):
-            end: int | None = self._consumer.highwater(self._at(partition))
-            if end is not None:
-                return max(0, end - next_offset)
-        return None
+    def lag(self, partition: int, next_offset: int | None) -> float:
+        """How many records wait, NaN where that is not known.
+
+        `next_offset` is None where none has come yet: then none waited at the last answer.
+        """
+        # What aiokafka makes of a partition that is not, or no longer, ours to ask about.
+        with contextlib.suppress(AssertionError, AttributeError, IllegalStateError):
+            tp = self._at(partition)
+            end: int | None = self._consumer.highwater(tp)
+            told_at = (self._consumer.last_poll_timestamp(tp) or 0) / 1000
+            if end is not None and time.time() - told_at <= KNOWN_FOR_S:
+                return 0.0 if next_offset is None else max(0.0, end - next_offset)
+        return math.nan
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit the offsets that moved; what fails is committed the next time."""

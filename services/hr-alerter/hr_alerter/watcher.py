@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 import aiokafka
@@ -118,7 +119,7 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         rules = self._settings.episode_rules()
         for tp in assigned:
             self._watches[tp.partition] = PartitionWatch(rules)
-            metrics.LAG.labels(tp.partition).set(0)
+            metrics.LAG.labels(tp.partition).set_function(partial(self._lag, tp.partition))
             metrics.RIDES.labels(tp.partition).set(0)
         _log.info("partitions assigned", partitions=sorted(self._watches))
 
@@ -210,10 +211,11 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         )
 
     def _tell(self, number: int, batch: Batch) -> None:
-        if (lag := self._reader.lag(number, batch.next_offset)) is not None:
-            metrics.LAG.labels(number).set(lag)
         metrics.RIDES.labels(number).set(len(self._watches[number].rides))
         metrics.SAMPLES.inc(len(batch.samples))
+
+    def _lag(self, number: int) -> float:
+        return self._reader.lag(number, self._next_offsets.get(number))
 
     async def _find_topic(self) -> None:
         while not await self._reader.topic_exists():

@@ -74,7 +74,8 @@ class IngestorApp(faust.App):
             "broker", kafka.is_transient, lambda: ensure_topics(self.settings, needed)
         )
         for tp in sorted(assigned):
-            self.workers[tp.partition] = await self._claim(tp.partition)
+            worker = self.workers[tp.partition] = await self._claim(tp.partition)
+            self._tell_of(worker)
         _log.info("partitions assigned", partitions=sorted(self.workers))
 
     def next_offsets(self) -> dict[TP, int]:
@@ -142,6 +143,15 @@ class IngestorApp(faust.App):
         )
         return PartitionWorker(claimed, outlets)
 
+    def _tell_of(self, worker: PartitionWorker) -> None:
+        number = worker.claim.partition
+        tp = TP(self.settings.raw_topic, number)
+        metrics.tell_of_partition(
+            number,
+            lambda: worker.standing(cast(BatchingConsumer, self.consumer).end(tp)),
+            lambda: worker.state.open_rides(),  # noqa: PLW0108  the state may be another by then
+        )
+
     async def _unless_lost(self, worker: PartitionWorker, work: Awaitable[None]) -> None:
         try:
             await work
@@ -151,6 +161,7 @@ class IngestorApp(faust.App):
             # It may have been assigned to us anew by now.
             if self.workers.get(number) is worker:
                 del self.workers[number]
+                metrics.forget_partition(number)
                 self._lost_at[number] = time.monotonic()
 
     async def _watch_partitions(self) -> None:

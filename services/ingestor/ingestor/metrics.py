@@ -1,6 +1,10 @@
 """EDGE: what Prometheus reads at /metrics."""
 
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from ingestor.standing import Standing
 
 LINES = Counter("ingestor_lines", "Log lines read from Kafka", ["partition"])
 READINGS = Counter("ingestor_readings", "Readings stored")
@@ -25,10 +29,12 @@ BATCH_SECONDS = Histogram(
     "From the start of a batch to its commit",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
-LAG = Gauge("ingestor_lag", "Records in Kafka that are not yet stored", ["partition"])
+LAG = Gauge(
+    "ingestor_lag", "Records in Kafka that are not yet stored; NaN where not known", ["partition"]
+)
 SECONDS_BEHIND = Gauge(
     "ingestor_seconds_behind",
-    "Age of the newest record stored, by Kafka's time stamp; 0 where nothing waits",
+    "Age of the newest record stored, by Kafka's time stamp; 0 where nothing waits, NaN: not known",
     ["partition"],
 )
 OPEN_RIDES = Gauge("ingestor_open_rides", "Rides in progress", ["partition"])
@@ -39,7 +45,17 @@ FAILING_SECONDS = Gauge(
 )
 
 
+def tell_of_partition(
+    partition: int, standing: Callable[[], Standing], open_rides: Callable[[], int]
+) -> None:
+    """Report a partition, reckoned whenever it is asked for: who waits cannot tell how it is."""
+    label = str(partition)
+    LAG.labels(label).set_function(lambda: standing().lag)
+    SECONDS_BEHIND.labels(label).set_function(lambda: standing().seconds_behind)
+    OPEN_RIDES.labels(label).set_function(open_rides)
+
+
 def forget_partition(partition: int) -> None:
-    """Stop reporting a partition that another worker owns now."""
+    """Stop reporting a partition that is not ours any more."""
     for metric in (LAG, SECONDS_BEHIND, OPEN_RIDES):
         metric.remove(str(partition))

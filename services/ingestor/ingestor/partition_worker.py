@@ -31,6 +31,7 @@ from ingestor.partition_state import Batch, Question, Record, RefusedRecord
 from ingestor.publisher import Publisher
 from ingestor.quarantine import end_silent_around_culprits, take_around_culprits
 from ingestor.reading_days import ReadingDays
+from ingestor.standing import End, Standing, standing
 
 _log = get_logger(__name__)
 
@@ -132,7 +133,7 @@ class PartitionWorker:
         self.state = state.heard_as(self.state)
 
     async def watch(self, end_offset: int | None) -> None:
-        """Report the lag; once caught up, end the rides that have been silent for 30 s.
+        """Once caught up, end the rides that have been silent for 30 s.
 
         Silence is told as of the look before: all that Kafka had by then must have been worked
         on. That there are new records at each look, as in a large fleet, hinders nothing.
@@ -143,7 +144,6 @@ class PartitionWorker:
         if not self.is_idle or end_offset is None:
             return
         async with self._busy:
-            self._report(max(0, end_offset - self.next_offset))
             await self._forget_silent_streams()
             before, self._last_look = self._last_look, Look(self._clock(), end_offset)
             stood_still = self._last_look.at - before.at > LONGEST_LOOK_AWAY_S
@@ -155,6 +155,11 @@ class PartitionWorker:
             heard_before = before.at - SILENCE.total_seconds()
             if self._caught_up_at <= heard_before:
                 await self._end_silent_rides(heard_before)
+
+    def standing(self, end: End | None) -> Standing:
+        """How far this is behind Kafka now, also while a batch is under way or waits."""
+        now_s = datetime.now(UTC).timestamp()
+        return standing(end, self.next_offset, self._newest_timestamp_ms, now_s)
 
     @property
     def is_idle(self) -> bool:
@@ -278,14 +283,6 @@ class PartitionWorker:
         )
         self._outlets.health.working(what)
         return result
-
-    def _report(self, lag: int) -> None:
-        metrics.LAG.labels(self._partition).set(lag)
-        metrics.OPEN_RIDES.labels(self._partition).set(self.state.open_rides())
-        behind = 0.0
-        if lag and self._newest_timestamp_ms is not None:
-            behind = max(0.0, datetime.now(UTC).timestamp() - self._newest_timestamp_ms / 1000)
-        metrics.SECONDS_BEHIND.labels(self._partition).set(behind)
 
     def _count(self, batch: Batch, seconds: float) -> None:
         assembled = batch.assembled

@@ -27,6 +27,7 @@ from faust.transport.drivers import aiokafka as faust_aiokafka
 from faust.types import TP, ConsumerMessage
 
 from ingestor.internals import refuse_unknown_internals
+from ingestor.standing import End
 
 # How often partitions that have become free are added to those that are asked for records.
 POLL_S = 0.02
@@ -272,6 +273,11 @@ class BatchingConsumer(faust_aiokafka.Consumer):
         except (AssertionError, AttributeError, ConsumerNotStarted):
             return None
         return answered_ms / 1000 if answered_ms is not None else None
+
+    def end(self, tp: TP) -> End | None:
+        """Where a partition ended when the brokers last told; None where none has."""
+        offset, told_at = self.end_offset(tp), self.answered_at(tp)
+        return None if offset is None or told_at is None else End(offset, told_at)
 
     async def look_for(self, topic: str) -> None:
         """Make sure that the topic is known where partitions are given out."""

@@ -23,8 +23,8 @@ class CloudMetric(Struct, frozen=True):
     """One figure: which samples of /metrics it is made of, and how.
 
     `rise` is what a counter has grown by since the last line; `states` picks its samples. A
-    figure that is not known, for it has no sample or is NaN, is not told: its absence is what
-    alarms see.
+    figure that is not known, for it has no sample or one of them is NaN, is not told: its absence
+    is what alarms see.
     """
 
     service: str
@@ -40,6 +40,7 @@ CLOUD_METRICS = (
     CloudMetric("ingestor", "Lag", "ingestor_lag", "sum"),
     CloudMetric("ingestor", "SecondsBehind", "ingestor_seconds_behind", "max", "Seconds"),
     CloudMetric("ingestor", "FailingSeconds", "ingestor_failing_seconds", "max", "Seconds"),
+    CloudMetric("ingestor", "Readings", "ingestor_readings_total", "rise"),
     CloudMetric("ingestor", "DeadLetters", "ingestor_dead_letters_total", "rise"),
     CloudMetric("ingestor", "RefusedByDatabase", "ingestor_refused_by_database_total", "rise"),
     CloudMetric("ingestor", "TwoBikes", "ingestor_two_bikes_lines_total", "rise"),
@@ -86,9 +87,10 @@ class CloudFigures:
             sample.value
             for sample in samples
             if sample.name == metric.sample
-            and not math.isnan(sample.value)
             and (metric.states is None or sample.labels.get("state") in metric.states)
         ]
+        if any(map(math.isnan, values)):
+            return None
         if metric.made_by == "max":
             return max(values, default=None)
         if metric.made_by == "sum" and not values:

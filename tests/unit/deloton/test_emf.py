@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from typing import Any
 
@@ -68,6 +69,16 @@ def test_what_is_not_known_is_not_told(registry: CollectorRegistry) -> None:
     assert told["FailingSeconds"] == 140
     assert "Lag" not in told
     assert "SecondsBehind" not in told
+
+
+def test_a_sum_or_a_maximum_of_which_a_part_is_not_known_is_not_told(
+    registry: CollectorRegistry,
+) -> None:
+    for name in ("ingestor_lag", "ingestor_seconds_behind"):
+        gauge = Gauge(name, "…", ["partition"], registry=registry)
+        gauge.labels("0").set(3)
+        gauge.labels("1").set(math.nan)
+    assert CloudFigures("Deloton/test", registry).lines(0) == []
 
 
 def test_only_alerts_that_failed_or_expired_are_failures(registry: CollectorRegistry) -> None:
