@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 from deloton.rules.figures import FIGURES, LEADERS, Figure, Number
+from deloton.store.byte import Byte
 
 metadata = MetaData(
     naming_convention={
@@ -142,6 +143,76 @@ readings = Table(
     Column("power_watts", Double),
     comment="One second of a ride; NULL is what was not measured. A partition a UTC day.",
     postgresql_partition_by="RANGE (at)",
+)
+
+ride_series = Table(
+    "ride_series",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("reading_count", Integer, nullable=False),
+    Column("first_at", _UTC, nullable=False),
+    Column("last_at", _UTC, nullable=False),
+    Column("step_us", BigInteger, nullable=False, comment="the usual time between readings"),
+    Column(
+        "step_low",
+        ARRAY(Byte()),
+        comment="this and the next two: by how much each step differs, as bytes",
+    ),
+    Column("step_mid", ARRAY(Byte()), comment="NULL: 0 all the way"),
+    Column("step_high", ARRAY(BigInteger), comment="what is above them; NULL: 0 all the way"),
+    Column(
+        "elapsed_lead",
+        ARRAY(Integer),
+        comment="how far the bike's count leads the reading's number; NULL: 0 all the way",
+    ),
+    Column(
+        "elapsed_s",
+        ARRAY(Double),
+        comment="the counts themselves, where they are not whole; else NULL",
+    ),
+    Column("heart_rate_bpm", ARRAY(SmallInteger)),
+    Column("cadence_rpm", ARRAY(SmallInteger)),
+    Column("resistance", ARRAY(SmallInteger)),
+    Column(
+        "power_watts",
+        ARRAY(Double),
+        comment="an element NULL: as bike_powers tells; NULL: all are",
+    ),
+    Column(
+        "powerless",
+        ARRAY(Integer),
+        comment="numbers, from 1, of readings without the power that bike_powers tells",
+    ),
+    Index("ix_ride_series_last_at", "last_at"),
+    comment="All readings of a ride that has ended, as arrays: read packed_readings.",
+)
+
+bike_powers = Table(
+    "bike_powers",
+    metadata,
+    Column("resistance", SmallInteger, primary_key=True, autoincrement=False),
+    Column("cadence_rpm", SmallInteger, primary_key=True, autoincrement=False),
+    Column("power_watts", Double, nullable=False),
+    comment="The power that bikes tell at a resistance and cadence. A row never changes.",
+)
+
+rides_to_pack = Table(
+    "rides_to_pack",
+    metadata,
+    Column(
+        "ride_id",
+        ForeignKey(rides.c.ride_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("since", _UTC, nullable=False, server_default=func.now()),
+    Index("ix_rides_to_pack_since", "since"),
+    comment="Rides that have ended, or changed after it, and are not packed since.",
 )
 
 heart_rate_alerts = Table(

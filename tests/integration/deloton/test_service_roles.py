@@ -34,6 +34,9 @@ NOBODY = (
     "SELECT * FROM analytics.fact_rides",
 )
 
+# Who sees riders second by second.
+READERS = ("ingestor", "api", "dashboard", "star_refresher")
+
 FORBIDDEN = {
     "ingestor": (
         "SELECT * FROM audit",
@@ -45,6 +48,9 @@ FORBIDDEN = {
         "DELETE FROM bikes",
         "DELETE FROM ingest_offsets",
         "DELETE FROM erasures",
+        "UPDATE ride_series SET reading_count = 0",
+        "UPDATE bike_powers SET power_watts = 0",
+        "DELETE FROM bike_powers",
         "DROP TABLE readings_default",
         "ALTER TABLE readings DETACH PARTITION readings_default",
     ),
@@ -62,6 +68,8 @@ FORBIDDEN = {
         "UPDATE rides SET rider_id = 1",
         "INSERT INTO rides (bike_serial, started_at) VALUES ('SN1', now())",
         "INSERT INTO readings (ride_id, at) VALUES (1, now())",
+        "DELETE FROM ride_series",
+        "INSERT INTO bike_powers VALUES (0, 0, 0)",
         "UPDATE audit SET reason = 'none'",
         "DELETE FROM audit",
         "DELETE FROM erasures",
@@ -75,6 +83,7 @@ FORBIDDEN = {
         "UPDATE rider_limits SET alerts_on = false",
         "DELETE FROM rides",
         "DELETE FROM readings",
+        "DELETE FROM ride_series",
         "UPDATE heart_rate_alerts SET state = 'sent'",
         "SELECT email FROM riders",
         "SELECT street FROM riders",
@@ -148,7 +157,7 @@ async def test_a_role_belongs_to_no_other_and_has_no_attribute_of_power(
     assert not await owner.fetch("SELECT FROM pg_auth_members WHERE member = $1", row["oid"])
 
 
-async def test_the_ingestor_alone_may_make_and_drop_days(owner: asyncpg.Connection) -> None:
+async def test_functions_are_for_those_who_need_them(owner: asyncpg.Connection) -> None:
     rows = await owner.fetch(
         "SELECT proname, rolname FROM pg_proc CROSS JOIN pg_roles "
         "WHERE pronamespace = 'public'::regnamespace AND rolname = ANY($1::text[]) "
@@ -158,7 +167,19 @@ async def test_the_ingestor_alone_may_make_and_drop_days(owner: asyncpg.Connecti
     assert {tuple(row) for row in rows} == {
         ("make_readings_day", "ingestor"),
         ("drop_readings_day", "ingestor"),
+        *(("readings_of", role) for role in READERS),
     }
+
+
+async def test_who_reads_readings_reads_them_wherever_they_lie(database_url: str) -> None:
+    questions = (
+        "SELECT * FROM readings",
+        "SELECT * FROM ride_readings",
+        "SELECT * FROM readings_of(1, now())",
+    )
+    for role in SERVICE_ROLES:
+        readable = list(questions) if role in READERS else []
+        assert await allowed(database_url, role, questions) == readable
 
 
 async def test_no_table_is_without_a_service_that_may_use_it(owner: asyncpg.Connection) -> None:
