@@ -104,14 +104,10 @@ class SesDouble:
         answer = web.StreamResponse()
         await answer.prepare(request)
         until = time.monotonic() + self.trickles_for_s
-        while time.monotonic() < until and not _has_gone(request):
+        while time.monotonic() < until:
             await answer.write(b" ")
             await asyncio.sleep(0.05)
         return answer
-
-
-def _has_gone(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
 
 
 @asynccontextmanager

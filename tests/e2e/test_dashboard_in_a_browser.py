@@ -27,7 +27,8 @@ PAGES = {
     "bikes": "Bikes",
     "all_time": "All time",
 }
-SEEN_WITHIN_MS = 40_000
+SEEN_WITHIN_S = 240
+SEEN_WITHIN_MS = SEEN_WITHIN_S * 1000
 SCROLLED = "element => { element.scrollTo(0, 150); return element.scrollTop === 150; }"
 WORDS_AND_PLACE = """bar => {
     const place = bar.getBoundingClientRect();
@@ -132,13 +133,13 @@ def test_a_chosen_rider_stays_while_figures_change_without_a_flicker(
     page.evaluate(WATCH)
     before = page.evaluate("seen.lowest")
     seen: set[str] = set()
-    deadline = time.monotonic() + 90
-    while len(seen) <= 10:  # the first and ten refreshes
+    deadline = time.monotonic() + SEEN_WITHIN_S
+    # The first and ten refreshes, looked at in many frames.
+    while len(seen) <= 10 or page.evaluate("seen.frames") <= 50:
         assert time.monotonic() < deadline, "the page stands still"
         page.wait_for_timeout(300)
         seen.add(tile(page, "Updated at").inner_text())
     watched = page.evaluate("seen")
-    assert watched["frames"] > 50
     assert watched["lost"] == 0, "charts were taken away and drawn anew"
     assert watched["lowest"] == before, "the page became shorter for a moment"
     assert main.evaluate("element => element.scrollTop") == 150
@@ -150,7 +151,7 @@ def test_a_chosen_rider_stays_while_figures_change_without_a_flicker(
 
 def test_someone_in_danger_is_on_top_and_cannot_be_missed(page: Page, address: str) -> None:
     seen = None
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + SEEN_WITHIN_S
     while seen is None:
         assert time.monotonic() < deadline, "nobody was in danger for long enough"
         page.goto(address)
@@ -182,7 +183,7 @@ def test_a_filter_a_click_in_a_chart_and_the_download_agree(
     assert 0 < count(page) < of_that_age < everyone
     keep(page, "recent-rides-narrowed")
     shown = page.locator("[data-testid=stDataFrame] table tbody tr td:first-child")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + SEEN_WITHIN_S
     while True:
         said, lines = download_rides(page, tmp_path / "rides.csv")
         assert len(lines) == said
@@ -200,7 +201,7 @@ def test_a_filter_a_click_in_a_chart_and_the_download_agree(
 
 def click_until(target: Locator, seen: Locator) -> None:
     """Click again where a click met a chart that was being given new data."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SEEN_WITHIN_S
     while True:
         target.click()
         try:

@@ -109,7 +109,7 @@ async def test_each_answer_over_http_has_its_meaning(
 async def test_an_answer_that_trickles_in_is_unknown_and_who_waited_for_its_connection_unsent(
     ses: SesDouble,
 ) -> None:
-    ses.trickles_for_s = 60.0
+    ses.trickles_for_s = 10.0
     options = {"aws_endpoint_url": ses.url, "connections": 1, "answer_within_s": 3.0}
     async with open_mailer("ses://eu-west-2", **options) as mailer:  # type: ignore[arg-type]
         ends = await asyncio.gather(end_of(mailer), end_of(mailer))
