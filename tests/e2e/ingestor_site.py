@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -26,6 +26,7 @@ from tests.oracle.straightforward import (
     Expected,
     RawMessage,
     RideKey,
+    Row,
     Streams,
     expected_rows,
     read_streams,
@@ -75,6 +76,27 @@ class Feed:
     def after_silence(self) -> Expected:
         """The rows half a minute later."""
         return expected_rows(self.streams, waited=True)
+
+    def as_of(self, stored: Mapping[RideKey, Row]) -> Expected:
+        """The rows when these rides were stored: on a busy machine, some have ended by silence.
+
+        A worker that needs half a minute for the longest partition has been waiting at the others'
+        ends.
+        """
+        in_progress = self.in_progress.rides
+        over = {
+            key
+            for key, row in stored.items()
+            if row["ended_at"] and key in in_progress and not in_progress[key]["ended_at"]
+        }
+        if not over:
+            return self.in_progress
+        silent = {
+            stream
+            for stream, lines in self.streams.items()
+            if expected_rows({stream: lines}, waited=False).rides.keys() & over
+        }
+        return expected_rows(self.streams, waited=silent)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from tests.e2e.ingestor_site import PARTITIONS, Feed, Site
+from tests.e2e.ingestor_site import PARTITIONS, Feed, Site, fetch
 from tests.oracle.straightforward import Expected, Reading, RideKey, Row
 
 # partition, ride, rider, time, bpm
@@ -58,15 +58,20 @@ class Digested:
 
 
 async def read_digested(site: Site) -> Digested:
-    """Everything that the ingestor has stored and sent by now."""
+    """Everything that the ingestor has stored and sent by now; no ride ends meanwhile."""
     servers = site.broker.bootstrap_servers
-    return Digested(
-        site,
-        await read_rows(site.database_url),
-        await read_topic(servers, site.heart_rates_topic),
-        await read_topic(servers, site.ride_events_topic),
-        await read_topic(servers, site.dead_letters_topic),
-    )
+    while True:
+        digested = Digested(
+            site,
+            await read_rows(site.database_url),
+            await read_topic(servers, site.heart_rates_topic),
+            await read_topic(servers, site.ride_events_topic),
+            await read_topic(servers, site.dead_letters_topic),
+        )
+        ended = sum(ride["ended_at"] is not None for ride in digested.rows.rides.values())
+        [now] = await fetch(site, "SELECT count(*) FROM rides WHERE ended_at IS NOT NULL")
+        if now["count"] == ended:
+            return digested
 
 
 async def read_rows(database_url: str) -> Stored:

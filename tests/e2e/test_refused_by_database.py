@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord
 from deloton.testing import a_message_of, a_rider, a_whole_ride, at, epoch_ms
 from tests.e2e.ingestor_site import (
     PARTITIONS,
+    Feed,
     Load,
     Site,
     wait_until_stored,
@@ -24,7 +25,7 @@ from tests.e2e.outside_values import (
     told_columns,
 )
 from tests.e2e.stored_rows import differences, read_digested
-from tests.oracle.straightforward import RawMessage, expected_rows, read_streams
+from tests.oracle.straightforward import RawMessage
 
 pytestmark = pytest.mark.embedded
 
@@ -172,7 +173,7 @@ async def test_what_the_database_refuses_of_any_column_is_one_letter_and_the_res
     assert reasons(found.dead_letters) == [(*place, "refused_by_database") for place in due]
     assert found.rows.refused_lines.total() == len(columns)
     kept = [m for part in parts for m in part.messages if m.offset not in part.culprits]
-    expected = expected_rows(read_streams(kept), waited=False)
+    expected = Feed(kept).as_of(found.rows.rides)
     assert differences(expected.readings, found.rows.readings) == []
     assert differences(expected.rides, found.rows.rides) == []
     assert differences(expected.riders, found.rows.riders) == []
@@ -213,10 +214,8 @@ async def test_no_value_from_outside_is_one_that_the_database_would_refuse(site:
         (part.number, offset) for part in parts for offset in part.culprits
     }
     assert len({(p, offset) for p, offset, _ in letters}) == len(letters)
-    good = expected_rows(
-        read_streams(m for part in parts for m in part.messages if m.key and m.key[2:3] == b"5"),
-        waited=False,
-    )
+    neighbours = [m for part in parts for m in part.messages if m.key and m.key[2:3] == b"5"]
+    good = Feed(neighbours).as_of(found.rows.rides)
     readings, rides = found.rows.readings, found.rows.rides
     assert good.rides.keys() <= rides.keys()
     assert differences(good.readings, {key: readings[key] for key in good.readings}) == []

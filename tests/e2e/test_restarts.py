@@ -102,7 +102,8 @@ async def same_ride_ids(site: Site, before: dict[RideKey, int]) -> dict[RideKey,
 
 async def what_differs(site: Site, feed: Feed) -> list[str]:
     """What is not as the straightforward computation says, in the database and on the topics."""
-    expected, found = feed.in_progress, await read_digested(site)
+    found = await read_digested(site)
+    expected = feed.as_of(found.rows.rides)
     raw = await read_topic(site.broker.bootstrap_servers, site.raw_topic)
     heart_rates = heart_rates_read(expected, found.rows.ride_ids)
     return [

@@ -219,7 +219,7 @@ def test_each_episode_is_an_alert_and_each_alert_one_mail(aftermath: Aftermath) 
     alerts = {(keys[row["ride_id"]], row["level"]): row for row in rows}
     due = due_alerts(aftermath.expected, LONDON)
     # What was measured before the demo began, or long before a busy machine came to it, may have
-    # come too late to be mailed. Of a heart that had been critical then, and came down to high while
+    # come too late to be mailed. Of a heart that had been critical then and came down to high while
     # a mail was of use, high is told.
     came_down = {
         alert._replace(level="high")

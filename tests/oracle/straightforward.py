@@ -5,7 +5,7 @@ the offsets of refused messages out. Everything is held in lists and gone throug
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -21,7 +21,8 @@ SILENCE = timedelta(seconds=30)
 
 Row = dict[str, Any]
 RideKey = tuple[str, datetime]
-Streams = dict[tuple[int, bytes | None], list[tuple[int, Line | None]]]
+StreamKey = tuple[int, bytes | None]
+Streams = dict[StreamKey, list[tuple[int, Line | None]]]
 
 
 class RawMessage(NamedTuple):
@@ -181,20 +182,21 @@ def read_streams(messages: Iterable[RawMessage]) -> Streams:
     return streams
 
 
-def expected_rows(streams: Streams, *, waited: bool) -> Expected:
-    """The rows once all messages are stored; `waited`: 30 s of silence have passed since.
+def expected_rows(streams: Streams, *, waited: bool | Container[StreamKey]) -> Expected:
+    """The rows once all messages are stored; `waited`: where 30 s of silence have passed since.
 
-    Until then the last ride of each stream is in progress, and a last Ride line waits on.
+    Until then the last ride of a stream is in progress, and a last Ride line waits on.
     """
     expected = Expected()
     rides: list[Ride] = []
     for (partition, key), lines in streams.items():
         refused = {offset for offset, line in lines if line is None}
-        own = rides_of(partition, key, [line for _, line in lines if line], refused, waited)
+        over = waited if isinstance(waited, bool) else (partition, key) in waited
+        own = rides_of(partition, key, [line for _, line in lines if line], refused, over)
         expected.refused |= {(partition, offset) for offset in refused}
         # A stream that only announced rides has none.
         for ride, following in zip(own, [*own[1:], None], strict=False):
-            expected.rides[ride.key] = ride_row(ride, following, waited)
+            expected.rides[ride.key] = ride_row(ride, following, over)
         rides += own
     add_what_rides_tell(expected, rides)
     return expected
