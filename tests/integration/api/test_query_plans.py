@@ -87,6 +87,8 @@ ASKED = [
     *(f"/v1/rides/90000.{ending}" for ending in ("fit", "tcx", "csv")),
     "/v1/rides/90000/readings",
     "/v1/rides/90000/readings?resolution_s=60",
+    "/v1/rides/90000/series",
+    "/v1/rides/90000/series?resolution=1min&columns=power_watts",
     "/v1/riders/77",
     "/v1/riders/77/rides",
     "/v1/riders/77/rides?sort=-max_power_watts",

@@ -20,6 +20,7 @@ from api.contract.schemas import (
     Ride,
     RidePage,
     RiderBrief,
+    SeriesPage,
 )
 from tests.integration.api.served import Served, ids_of, written
 
@@ -151,6 +152,60 @@ async def test_pages_of_readings_together_are_all_readings(
             told += page["readings"]
             address = page["next"]
     assert told == whole["readings"]
+
+
+@pytest.mark.parametrize(
+    ("resolution", "resolution_s", "count"), [("1s", 1, 100), ("10s", 10, 11), ("1min", 60, 2)]
+)
+async def test_a_series_is_the_readings_as_arrays_of_one_length(
+    served: Served, resolution: str, resolution_s: int, count: int
+) -> None:
+    page = await get(served, "/v1/rides/4711/series", resolution=resolution)
+    rows = await get(served, "/v1/rides/4711/readings", resolution_s=resolution_s)
+    assert page["resolution_s"] == resolution_s
+    assert page["series"] == {
+        name: [row[name] for row in rows["readings"]] for name in Reading.model_fields
+    }
+    assert {len(values) for values in page["series"].values()} == {count}
+    SeriesPage.model_validate_json(json.dumps(page), strict=True)
+
+
+@pytest.mark.parametrize("asked", ["power_watts,heart_rate_bpm", "heart_rate,power"])
+@pytest.mark.parametrize("resolution", ["1s", "10s"])
+async def test_columns_are_those_that_are_asked_for(
+    served: Served, asked: str, resolution: str
+) -> None:
+    chosen = ["at", "heart_rate_bpm", "power_watts"]
+    asking = {"columns": asked, "resolution": resolution}
+    rows = (await get(served, "/v1/rides/4711/readings", **asking))["readings"]
+    page = await get(served, "/v1/rides/4711/series", **asking)
+    whole = (await get(served, "/v1/rides/4711/readings", resolution=resolution))["readings"]
+    assert rows == [{name: row[name] for name in chosen} for row in whole]
+    assert list(rows[0]) == list(page["series"]) == chosen
+    SeriesPage.model_validate_json(json.dumps(page), strict=True)
+    async with await served.client() as client:
+        lines = await rows_of_csv(client, f"/v1/rides/4711/readings?columns={asked}")
+    assert list(lines[0]) == chosen
+
+
+async def test_pages_of_a_series_together_are_the_whole(served: Served) -> None:
+    asked = "columns=power,cadence&resolution=10s"
+    told: list[Any] = []
+    async with await served.client() as client:
+        address = f"/v1/rides/4712/series?limit=4&{asked}"
+        while address:
+            page = (await client.get(address)).json()
+            told += zip(*page["series"].values(), strict=True)
+            address = page["next"]
+        whole = (await client.get(f"/v1/rides/4712/series?{asked}")).json()
+    assert told == list(zip(*whole["series"].values(), strict=True))
+
+
+async def test_a_resolution_is_given_once(served: Served) -> None:
+    async with await served.client() as client:
+        answer = await client.get("/v1/rides/4711/readings?resolution=10s&resolution_s=10")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["parameter"] == "resolution"
 
 
 async def test_a_day_is_one_of_the_companys_time_zone(served: Served) -> None:

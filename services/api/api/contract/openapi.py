@@ -8,7 +8,15 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from api.contract.csv_rows import MEDIA_TYPE as CSV
-from api.contract.parameters import AlertState, LeaderMetric, Period, RideSort, RideStatus
+from api.contract.parameters import (
+    AlertState,
+    LeaderMetric,
+    Period,
+    ReadingColumn,
+    Resolution,
+    RideSort,
+    RideStatus,
+)
 from api.contract.problems import (
     DATABASE_AWAY,
     INTERNAL,
@@ -74,7 +82,8 @@ SECURITY_SCHEME: dict[str, Any] = {
 }
 # Programs that write clients take the names of their constants from here: `-started_at` is none.
 ENUMERATIONS: tuple[type[Enum], ...] = (
-    *(AlertLevel, AlertState, EndReason, Gender, LeaderMetric, Period, RideSort, RideStatus),
+    *(AlertLevel, AlertState, EndReason, Gender, LeaderMetric, Period),
+    *(ReadingColumn, Resolution, RideSort, RideStatus),
 )
 
 _COME_BACK_LATER = frozenset({"429", "503"})
@@ -199,7 +208,9 @@ def _complete(operation: dict[str, Any], takes: Takes, schemas: dict[str, Any]) 
     if takes.parameters is not None:
         parameters += _query_parameters(takes.parameters, schemas)
     for parameter in parameters:
-        parameter["schema"] = _without_null(parameter["schema"])
+        schema = parameter["schema"] = _without_null(parameter["schema"])
+        if schema.get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
     if not parameters:
         del operation["parameters"]
     for status, answer in problems(METHOD_NOT_ALLOWED, INTERNAL).items():

@@ -10,7 +10,15 @@ from enum import StrEnum
 from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from deloton.events import Gender
 from deloton.rules.calendar import PLAUSIBLE_AGES, day_bounds
@@ -27,6 +35,14 @@ LONGEST_CURVE = timedelta(days=366)
 
 # What parameters were called before, and are still known by.
 OLD_NAMES: Final = {"from": "from_at", "to": "to_at", "city": "town"}
+
+# Columns of readings may be named without their units.
+_UNITS_LEFT_OUT: Final = {
+    "elapsed": "elapsed_s",
+    "heart_rate": "heart_rate_bpm",
+    "cadence": "cadence_rpm",
+    "power": "power_watts",
+}
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME = re.compile(
@@ -70,6 +86,15 @@ def _whole_number(text: object) -> object:
     if isinstance(text, str) and not _WHOLE_NUMBER.fullmatch(text):
         raise ValueError("must be a whole number")
     return text
+
+
+def _names_of_columns(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    names = [_UNITS_LEFT_OUT.get(name, name) for name in text.split(",")]
+    if not set(ReadingColumn) >= set(names):
+        raise ValueError(f"may name {', '.join(ReadingColumn)}, with commas between them")
+    return names
 
 
 _WHOLE = BeforeValidator(_whole_number)
@@ -145,6 +170,29 @@ class AlertState(StrEnum):
     COMPLAINED = "complained"
 
 
+class ReadingColumn(StrEnum):
+    """What a reading tells beside its time."""
+
+    ELAPSED = "elapsed_s"
+    HEART_RATE = "heart_rate_bpm"
+    CADENCE = "cadence_rpm"
+    RESISTANCE = "resistance"
+    POWER = "power_watts"
+
+
+class Resolution(StrEnum):
+    """How finely readings are told."""
+
+    SECOND = "1s"
+    TEN_SECONDS = "10s"
+    MINUTE = "1min"
+
+    @property
+    def seconds(self) -> int:
+        """Seconds a row."""
+        return {"1s": 1, "10s": 10, "1min": 60}[self.value]
+
+
 class Parameters(BaseModel):
     """No parameters at all, and the root of all that have some."""
 
@@ -153,7 +201,11 @@ class Parameters(BaseModel):
     def given(self) -> dict[str, str]:
         """The parameters that were given, as they would be written in an address."""
         told = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return {name: str(value) for name, value in told.items() if value is not None}
+        return {name: _written(value) for name, value in told.items() if value is not None}
+
+
+def _written(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 class Span(Parameters):
@@ -244,12 +296,20 @@ class LiveParameters(Parameters):
 
 
 class ReadingsParameters(Parameters):
-    """Which readings of a ride, how finely."""
+    """Which readings of a ride, how finely, and what of them."""
 
+    resolution: Resolution | None = Field(
+        None,
+        description="How finely: `1s` gives the readings themselves, `10s` and `1min` the means "
+        "of so much time from the ride's start on.",
+    )
     resolution_s: Annotated[int, Field(ge=1, le=3600), _WHOLE] = Field(
-        1,
-        description="Seconds a row: 1 gives the readings themselves, more the means of so many "
-        "seconds from the ride's start on.",
+        1, description="The same in seconds, for any number of them; instead of `resolution`."
+    )
+    columns: Annotated[tuple[ReadingColumn, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="What is told beside `at`, as names with commas between them: "
+        "`power_watts,heart_rate_bpm`, or without units: `power,heart_rate`; default: all.",
     )
     limit: Annotated[int, Field(ge=1, le=LARGEST_READINGS_PAGE), _WHOLE] | None = Field(
         None,
@@ -258,6 +318,34 @@ class ReadingsParameters(Parameters):
     )
     cursor: CursorText | None = Field(
         None, description="Where a page ended. Take it from `next`; keep the other parameters."
+    )
+
+    _split = field_validator("columns", mode="before")(_names_of_columns)
+
+    @model_validator(mode="after")
+    def _resolution_can_be_meant(self) -> Self:
+        if self.resolution is not None and "resolution_s" in self.model_fields_set:
+            raise ValueError("resolution: give either resolution or resolution_s")
+        return self
+
+    @property
+    def step_s(self) -> int:
+        """Seconds a row."""
+        return self.resolution_s if self.resolution is None else self.resolution.seconds
+
+    @property
+    def told(self) -> tuple[ReadingColumn, ...]:
+        """The columns to tell, in the order of the document."""
+        return tuple(each for each in ReadingColumn if not self.columns or each in self.columns)
+
+
+class SeriesParameters(ReadingsParameters):
+    """The same of a series."""
+
+    limit: Annotated[int, Field(ge=1, le=LARGEST_READINGS_PAGE), _WHOLE] | None = Field(
+        None,
+        description=f"Values a page and array; {LARGEST_READINGS_PAGE} in JSON. CSV holds every "
+        "one unless it is given.",
     )
 
 

@@ -118,19 +118,22 @@ class RideDetails(Ride):
 
 
 class Reading(Answer):
-    """One second of a ride, or the mean of several."""
+    """One second of a ride, or the mean of several; what `columns` does not name is left out."""
 
     at: datetime = Field(
         description="The reading's time; of several seconds, their beginning.", examples=[_TIME]
     )
     elapsed_s: float | None = Field(
+        None,
         description="Seconds since the ride began, by the bike's count; of several, the last's.",
         examples=[1.0],
     )
-    heart_rate_bpm: float | None = Field(description="Null: no hands on the bar.", examples=[126.0])
-    cadence_rpm: float | None = Field(examples=[38.0])
-    resistance: float | None = Field(description="The bike's own level.", examples=[30.0])
-    power_watts: float | None = Field(examples=[8.962429663])
+    heart_rate_bpm: float | None = Field(
+        None, description="Null: no hands on the bar.", examples=[126.0]
+    )
+    cadence_rpm: float | None = Field(None, examples=[38.0])
+    resistance: float | None = Field(None, description="The bike's own level.", examples=[30.0])
+    power_watts: float | None = Field(None, examples=[8.962429663])
 
 
 class ReadingPage(Answer):
@@ -139,6 +142,28 @@ class ReadingPage(Answer):
     ride_id: int = Field(examples=[4711])
     resolution_s: int = Field(examples=[1])
     readings: list[Reading]
+    next: str | None = Field(
+        description="The address of the following page; null on the last one.", examples=[None]
+    )
+
+
+class Series(Answer):
+    """Readings as arrays of equal length; what `columns` does not name is left out."""
+
+    at: list[datetime] = Field(description="See `Reading`, as for all others.", examples=[[_TIME]])
+    elapsed_s: list[float | None] | None = Field(None, examples=[[1.0]])
+    heart_rate_bpm: list[float | None] | None = Field(None, examples=[[126.0]])
+    cadence_rpm: list[float | None] | None = Field(None, examples=[[38.0]])
+    resistance: list[float | None] | None = Field(None, examples=[[30.0]])
+    power_watts: list[float | None] | None = Field(None, examples=[[8.962429663]])
+
+
+class SeriesPage(Answer):
+    """A page of a ride's readings as arrays, oldest first."""
+
+    ride_id: int = Field(examples=[4711])
+    resolution_s: int = Field(examples=[10])
+    series: Series
     next: str | None = Field(
         description="The address of the following page; null on the last one.", examples=[None]
     )

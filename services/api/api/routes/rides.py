@@ -21,6 +21,7 @@ from api.contract.paging import AwareTime, Cursor
 from api.contract.parameters import (
     DEFAULT_PAGE,
     DEFAULT_READINGS_PAGE,
+    LARGEST_READINGS_PAGE,
     Id,
     Parameters,
     ReadingsParameters,
@@ -28,6 +29,7 @@ from api.contract.parameters import (
     RiderRidesParameters,
     RideSort,
     RidesParameters,
+    SeriesParameters,
 )
 from api.contract.problems import (
     NOT_ACCEPTABLE,
@@ -37,7 +39,7 @@ from api.contract.problems import (
     not_found,
 )
 from api.contract.ride_file import FIT, TCX
-from api.contract.schemas import Reading, ReadingPage, Ride, RideDetails, RidePage
+from api.contract.schemas import ReadingPage, Ride, RideDetails, RidePage, SeriesPage
 from api.routes.context import Context, InContext
 from api.store import queries
 from api.store.database import Row
@@ -45,7 +47,7 @@ from api.store.deletion import delete_ride
 from api.store.queries import RiderFilter
 from api.web.access_log import reading_of
 from api.web.asked import query
-from api.web.lists import JSON, Listing, respond, whole_as_csv
+from api.web.lists import JSON, Listing, Series, respond, whole_as_csv
 from api.web.ride_files import attached, ride_file
 from deloton.rules.calendar import day_of
 
@@ -184,7 +186,8 @@ async def get_ride_as_csv(
 def _file(
     request: Request, context: Context, access: Access, row: Row, media_type: str
 ) -> Response:
-    listing, reader = _readings(context, access, row, _ALL_READINGS), context.reader(access)
+    listing = _readings(Listing, "readings", context, row, _ALL_READINGS)
+    reader = context.reader(access)
     if media_type != CSV:
         return ride_file(request, row, listing, reader, media_type)
     return whole_as_csv(request, listing, reader, headers=attached(row["ride_id"], "csv"))
@@ -239,7 +242,7 @@ async def list_readings(
     row = await _ride(request, context, ride_id)
     return await respond(
         request,
-        _readings(context, access, row, asked),
+        _readings(Listing, "readings", context, row, asked),
         context.reader(access),
         asked.given(),
         limit=asked.limit,
@@ -247,27 +250,57 @@ async def list_readings(
     )
 
 
-def _readings(context: Context, access: Access, row: Row, asked: ReadingsParameters) -> Listing:
-    """The list of a ride's readings."""
-    ride_id = row["ride_id"]
+@router.get(
+    "/rides/{ride_id}/series",
+    summary="List a ride's readings as arrays",
+    response_model=SeriesPage,
+    responses=list_responses(NOT_FOUND),
+)
+async def list_series(
+    request: Request,
+    access: Reader,
+    context: InContext,
+    ride_id: RideId,
+    asked: Annotated[SeriesParameters, query(SeriesParameters)],
+) -> Response:
+    """What was measured, an array of each kind: all of one length, a place is a moment.
+
+    For charts: `?resolution=10s&columns=power_watts,heart_rate_bpm`. Where nothing was measured
+    there is no place, so `at` may leap.
+    """
+    row = await _ride(request, context, ride_id)
+    return await respond(
+        request,
+        _readings(Series, "series", context, row, asked),
+        context.reader(access),
+        asked.given(),
+        limit=asked.limit,
+        default_limit=LARGEST_READINGS_PAGE,
+    )
+
+
+def _readings(
+    kind: type[Listing], name: str, context: Context, row: Row, asked: ReadingsParameters
+) -> Listing:
+    """The list of a ride's readings, told as its kind tells them."""
 
     async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
         query = queries.readings_page(
-            ride_id,
+            row["ride_id"],
             row["started_at"],
-            asked.resolution_s,
+            asked,
             after=after.value if after else None,
             limit=limit,
         )
         return await context.database.told(query)
 
-    return Listing(
-        name="readings",
-        columns=columns_of(Reading, personal=access.personal),
+    return kind(
+        name=name,
+        columns=["at", *asked.told],
         place=("at", None),
         place_kind=AwareTime,
         fetch=fetch,
-        others={"ride_id": ride_id, "resolution_s": asked.resolution_s},
+        others={"ride_id": row["ride_id"], "resolution_s": asked.step_s},
     )
 
 

@@ -35,6 +35,8 @@ from api.contract.parameters import (
     AlertsParameters,
     LeaderMetric,
     LiveParameters,
+    ReadingColumn,
+    ReadingsParameters,
     RiderRidesParameters,
     RideSort,
     RidesParameters,
@@ -310,20 +312,20 @@ def best_powers_of_rider(rider_id: int, from_at: datetime, to_at: datetime) -> Q
 def readings_page(
     ride_id: int,
     started_at: datetime,
-    resolution_s: int,
+    asked: ReadingsParameters,
     *,
     after: datetime | None = None,
     limit: int,
 ) -> Question:
     """Readings of a ride, oldest first, after the row at `after`; or the means of several."""
-    made = _readings_page(coarse=resolution_s > 1, follows=after is not None)
+    made = _readings_page(asked.told, coarse=asked.step_s > 1, follows=after is not None)
     return Question(
         made,
         {
             "ride_id": ride_id,
             "started_at": within_time(started_at),
             "begins_at": started_at,
-            "step": timedelta(seconds=resolution_s),
+            "step": timedelta(seconds=asked.step_s),
             "after": after,
             "limit": limit,
         },
@@ -331,34 +333,31 @@ def readings_page(
 
 
 @cache
-def _readings_page(*, coarse: bool, follows: bool) -> Statement:
+def _readings_page(columns: tuple[ReadingColumn, ...], *, coarse: bool, follows: bool) -> Statement:
     which = of_ride(_RIDE_ID, _STARTED_AT)
     after = bindparam("after", type_=DateTime(timezone=True))
     step = bindparam("step", type_=Interval)
-    query: Select[Any] = select(readings).where(which)
+    query: Select[Any] = select(readings.c.at, *(readings.c[name] for name in columns)).where(which)
     row_at: ColumnElement[Any] = readings.c.at
     from_on = readings.c.at > after
     if coarse:
         begins_at = bindparam("begins_at", type_=DateTime(timezone=True))
         row_at = func.date_bin(step, readings.c.at, begins_at, type_=DateTime(timezone=True))
-        query = _means(row_at.label("at")).where(which).group_by(row_at)
+        query = select(row_at.label("at"), *map(_of_several, columns)).where(which)
+        query = query.group_by(row_at)
         from_on = readings.c.at >= after + step
     if follows:
         query = query.where(from_on)
     page = query.order_by(row_at).limit(_LIMIT).subquery("page")
-    return statement(told(reading_fields(page)))
+    return statement(told(reading_fields(page, columns)))
 
 
-def _means(at: ColumnElement[Any]) -> Select[Any]:
+def _of_several(column: ReadingColumn) -> ColumnElement[Any]:
     """Several readings as one: the last count of seconds, and means."""
-    return select(
-        at,
-        func.max(readings.c.elapsed_s).label("elapsed_s"),
-        *(
-            cast(func.avg(readings.c[name]), Float).label(name)
-            for name in ("heart_rate_bpm", "cadence_rpm", "resistance", "power_watts")
-        ),
-    )
+    each = readings.c[column]
+    if column is ReadingColumn.ELAPSED:
+        return func.max(each).label(column)
+    return cast(func.avg(each), Float).label(column)
 
 
 _RIDER = statement(select(riders).where(riders.c.rider_id == _RIDER_ID))

@@ -5,7 +5,7 @@ models in `contract.schemas` describe the same; a test holds the two together, f
 Times are ISO 8601 in UTC, with microseconds where there are any.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
 )
 
-from api.contract.parameters import RideStatus
+from api.contract.parameters import ReadingColumn, RideStatus
 from deloton.rules.figures import FIGURES
 from deloton.store.rider_sql import known_age
 from deloton.store.tables import riders
@@ -48,7 +48,7 @@ def _word(text: str) -> ColumnElement[str]:
 
 _TIME: Final = _word('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 _NO_FRACTION: Final = (_word(".000000"), _word(""))
-_READING: Final = ("elapsed_s", "heart_rate_bpm", "cadence_rpm", "resistance", "power_watts")
+READING: Final = tuple(column.value for column in ReadingColumn)
 
 
 def told(fields: Fields) -> Select[str]:
@@ -109,9 +109,9 @@ def alert_fields(page: FromClause, *, personal: bool) -> Fields:
     }
 
 
-def reading_fields(page: FromClause) -> Fields:
-    """A second of a ride, or the mean of several."""
-    return {"at": page.c.at, **{name: page.c[name] for name in _READING}}
+def reading_fields(page: FromClause, columns: Iterable[str] = READING) -> Fields:
+    """A second of a ride, or the mean of several; what of it beside its time."""
+    return {"at": page.c.at, **{name: page.c[name] for name in columns}}
 
 
 def _rider(page: FromClause, *, personal: bool) -> ColumnElement[Any]:
