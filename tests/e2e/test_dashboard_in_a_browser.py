@@ -227,11 +227,30 @@ def count(page: Page) -> int:
     return int(tile(page, "Rides").inner_text().replace(",", ""))
 
 
-def test_a_clicked_row_opens_the_ride(page: Page, address: str) -> None:
+def test_a_clicked_row_opens_its_ride_and_stays_chosen_when_its_row_moves(
+    page: Page, address: str
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 3000})
     page.goto(f"{address}/recent")
     table = page.get_by_test_id("stDataFrame")
     table.scroll_into_view_if_needed()
     table.click(position={"x": 300, "y": 200})
     page.wait_for_url("**/recent?ride=*")
+    chosen = page.url
     expect(page.get_by_text("This ride beside the rider's personal bests")).to_be_visible()
+    name = page.get_by_test_id("stHeading").last.inner_text()
+    bike = re.search(r"bike (\S+)", page.get_by_text("height").first.inner_text())
+    assert bike is not None
+    row = table.locator("td[aria-selected=true]").first.get_attribute("id")
+    page.get_by_role("combobox", name="Bike").fill(bike[1])
+    page.get_by_role("option", name=bike[1]).click()
+    expect(page.get_by_text(re.compile("^Rides \\([0-9] of [0-9],"))).to_be_visible()
+    expect(table.locator(f"td[aria-selected=true]:not(#{row})").first).to_be_attached()
+    assert page.url == chosen
+    expect(page.get_by_test_id("stHeading").last).to_have_text(name)
     keep(page, "recent-ride-closely")
+    page.goto(chosen)
+    heading = page.get_by_test_id("stHeading").nth(1)
+    expect(heading).to_have_text(name)
+    assert heading.evaluate("element => element.getBoundingClientRect().top") < 400
+    keep(page, "recent-ride-by-link")

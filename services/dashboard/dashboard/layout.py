@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -32,6 +33,9 @@ _STYLE = f"""<style>
 h1 {{ padding: 0 0 .8rem !important; }}
 [data-testid="stButtonGroup"] button {{ min-height: 2.5rem; }}
 [data-stale="true"] {{ opacity: 1 !important; }}
+.st-key-last-picture :is([data-testid="stMetric"], .stVegaLiteChart, .stDataFrame, .riders) {{
+  filter: grayscale(1); opacity: .8;
+}}
 [class*="st-key-card-"], [data-testid="stMetric"] {{
   background: light-dark({PAPER}, {NIGHT_PANEL}); border-radius: 10px;
 }}
@@ -124,25 +128,38 @@ def company_zone() -> ZoneInfo:
     return ZoneInfo(queries().time_zone)
 
 
-def answered(ask: Callable[[], Answer]) -> Answer | None:
-    """An answer, or a kind sentence and None while there is none."""
-    try:
-        answer = ask()
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        st.warning(
-            "The database does not answer yet. This page goes on by itself.",
-            icon=":material/cloud_off:",
-        )
-        return None
-    if answer.gone_since:
-        st.warning(
-            f"The database has been away since {wall_clock(answer.gone_since):%H:%M:%S}: "
-            "this is the last picture.",
-            icon=":material/cloud_off:",
-        )
-    return answer
+def page(run_every_s: float) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """A page that draws itself anew; whichever question has no answer, a kind sentence says so."""
+
+    def decorate(draw_page: Callable[[], None]) -> Callable[[], None]:
+        @wraps(draw_page)
+        def guarded() -> None:
+            try:
+                draw_page()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                st.warning(
+                    "The database does not answer yet. This page goes on by itself.",
+                    icon=":material/cloud_off:",
+                )
+
+        return st.fragment(guarded, run_every=run_every_s)
+
+    return decorate
+
+
+def as_of(answer: Answer, place: DeltaGenerator | None = None) -> DeltaGenerator:
+    """Where to show what stands in an answer: grey, under a warning, once it is an old picture."""
+    place = place or st.container()
+    if not answer.gone_since:
+        return place.container(key="picture")
+    place.warning(
+        f"The database has been away since {wall_clock(answer.gone_since):%H:%M:%S}: "
+        "this is the last picture.",
+        icon=":material/cloud_off:",
+    )
+    return place.container(key="last-picture")
 
 
 def tiles(key: str, entries: Sequence[Tile]) -> None:

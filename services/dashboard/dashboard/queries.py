@@ -106,7 +106,7 @@ SELECT count(*) AS alerts FROM heart_rate_alerts WHERE measured_at > now() - int
 
 _RECENT_RIDES = f"""
 SELECT rides.ride_id, rides.rider_id, rides.started_at, rides.bike_serial,
-       {", ".join(f"rides.{name}" for name in recent.FIGURES_OF_A_RIDE)},
+       rides.ended_at, {", ".join(f"rides.{name}" for name in recent.FIGURES_OF_A_RIDE)},
        {NAME} AS name, {GENDER} AS gender, coalesce(riders.town, 'not known') AS town,
        {age_in_ride("$3")} AS age
 FROM rides LEFT JOIN riders USING (rider_id)
@@ -115,14 +115,17 @@ ORDER BY rides.started_at DESC
 LIMIT $2
 """  # noqa: S608
 
-_WINDOW_BEFORE = f"""
+# Of the window $1 hours long that ended $8 windows ago, as its end found it: a ride that was under
+# way then counts in no window, so that windows can be compared.
+_HEADLINE = f"""
 SELECT count(*) AS rides, count(DISTINCT rider_id) AS riders,
        {of_rides("duration_s")} AS duration_s,
        {of_rides("total_power_watts")} AS total_power_watts,
        {of_rides("mean_power_watts")} AS mean_power_watts
 FROM rides LEFT JOIN riders USING (rider_id)
-WHERE rides.started_at >= now() - 2 * $1 * interval '1 hour'
-  AND rides.started_at < now() - $1 * interval '1 hour'
+WHERE rides.started_at >= now() - ($8 + 1) * $1 * interval '1 hour'
+  AND rides.started_at < now() - $8 * $1 * interval '1 hour'
+  AND rides.ended_at < now() - $8 * $1 * interval '1 hour'
   AND (cardinality($2::text[]) = 0 OR {GENDER} = ANY($2))
   AND (cardinality($3::text[]) = 0 OR coalesce(riders.town, 'not known') = ANY($3))
   AND (cardinality($4::text[]) = 0 OR rides.bike_serial = ANY($4))
@@ -266,8 +269,11 @@ class Queries:
 
         return self.answers.get(("recent", window_h), HALF_A_MINUTE, ask)
 
-    def window_before(self, window_h: int, filters: recent.Filters) -> Answer:
-        """One row: the headline figures of as many hours before, with the same filters."""
+    def headline(self, window_h: int, filters: recent.Filters, windows_ago: int) -> Answer:
+        """One row: what the ended rides of a window add up to, as `recent.headline` does it.
+
+        `windows_ago`: 0 is the window that ends now, 1 the one before it.
+        """
         bands = [recent.AGE_BANDS.index(band) for band in filters.age_bands]
         chosen = [
             list(filters.genders),
@@ -278,9 +284,9 @@ class Queries:
             self.time_zone,
         ]
         return self.answers.get(
-            ("before", window_h, filters),
+            ("headline", window_h, filters, windows_ago),
             HALF_A_MINUTE,
-            lambda: self.database.fetch(_WINDOW_BEFORE, window_h, *chosen),
+            lambda: self.database.fetch(_HEADLINE, window_h, *chosen, windows_ago),
         )
 
     def alerts(self, window_h: int) -> Answer:

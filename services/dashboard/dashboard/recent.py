@@ -112,8 +112,13 @@ def others(picks: Mapping[str, tuple[object, ...]], own: str) -> dict[str, tuple
     return {column: values for column, values in picks.items() if column != own}
 
 
+def ended(rides: pd.DataFrame) -> pd.DataFrame:
+    """The rides that are over; the others have no figures yet."""
+    return rides[rides["ended_at"].notna()]
+
+
 def headline(rides: pd.DataFrame) -> dict[str, float]:
-    """What the rides add up to: counts, seconds, watts (total: the sum of all readings)."""
+    """What ended rides add up to: counts, seconds, watts (total: the sum of all readings)."""
     parts = parts_of_mean(rides, "mean_power_watts").agg(["sum"])
     return {
         "rides": float(len(rides)),

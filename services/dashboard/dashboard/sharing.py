@@ -23,6 +23,10 @@ class Answer:
     read_at: datetime
     gone_since: datetime | None = None
 
+    def outdated_s(self, now: datetime) -> float:
+        """How old the picture is, in seconds, once newer ones fail to come; 0.0 until then."""
+        return (now - self.read_at).total_seconds() if self.gone_since else 0.0
+
 
 @dataclass
 class _Place:

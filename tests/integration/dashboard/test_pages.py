@@ -1,13 +1,19 @@
 """Every page on a real PostgreSQL, in each of its states."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import recent
+from dashboard.database import Database
 from dashboard.sources import queries
 from deloton.migrate import migrate
 from demo.embedded_postgres import EmbeddedPostgres
@@ -239,6 +245,108 @@ def test_the_last_picture_stays_while_the_database_is_gone(
     assert "Ada Example" in page.header[0].value
     queries().database.close()
     st.cache_resource.clear()
+
+
+@pytest.fixture
+def taken_away_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`taken_away_after(3)`: the database answers three more questions, and then none."""
+    fetch = Database.fetch
+
+    def take_away_after(answers: int) -> None:
+        left = iter(range(answers))
+
+        def fetch_or_fail(database: Database, sql: str, *arguments: object) -> pd.DataFrame:
+            if next(left, None) is None:
+                raise ConnectionResetError("taken away")
+            return fetch(database, sql, *arguments)
+
+        monkeypatch.setattr(Database, "fetch", fetch_or_fail)
+
+    return take_away_after
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_whichever_question_has_no_answer_the_page_says_so_kindly(
+    open_page: Callable[..., AppTest],
+    database_url: str,
+    taken_away_after: Callable[[int], None],
+    name: str,
+) -> None:
+    ride_id = await store_live_ride(database_url, 120)
+    await store_alert(database_url, ride_id, "high")
+    ride = ride_id if name in ("live", "recent") else None
+    for answers in itertools.count():
+        st.cache_resource.clear()
+        taken_away_after(answers)
+        page = open_page(name, ride)
+        if not page.warning:
+            break
+        assert "does not answer yet" in page.warning[0].value
+        queries().database.close()
+    assert answers >= {"live": 6, "recent": 5, "all_time": 5, "bikes": 3}.get(name, 1)
+
+
+async def test_a_picture_that_is_not_renewed_grows_old_on_the_page(
+    open_page: Callable[..., AppTest],
+    database_url: str,
+    taken_away_after: Callable[[int], None],
+) -> None:
+    await store_live_ride(database_url, 120)
+    open_page("live")
+    taken_away_after(0)
+    ages = []
+    for seconds_ago in (10, 100):
+        for place in queries().answers._places.values():
+            place.tried_at = None  # as if the answers had grown old
+            assert place.answer is not None
+            read_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+            place.answer = replace(place.answer, read_at=read_at)
+        shown = {each.label: str(each.value) for each in open_page("live").metric}
+        assert ":orange[:material/warning: **Updated at**]" in shown
+        ages.append(float(shown[":orange[:material/warning: **Newest reading, age**]"].split()[0]))
+    assert ages[0] >= 10
+    assert ages[1] >= 100
+
+
+async def test_a_window_is_compared_like_for_like(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    """As many rides had begun and ended 12 h ago as now; one is under way now, one was then."""
+    await store_ended_rides(database_url, ["female"] * 3, hours_ago=2)
+    await store_ended_rides(database_url, ["female"] * 3, hours_ago=14, first_rider=500)
+    await store_ended_rides(database_url, ["male"], hours_ago=12.05, first_rider=900)
+    await store_live_ride(database_url, 120)
+    page = open_page("recent")
+    assert [tile(page, name) for name in ("Rides", "Time ridden")] == ["3", "20 min 0 s"]
+    assert [each.delta for each in page.metric][:3] == ["±0 %"] * 3
+    assert "1 more" in words(page)
+
+
+async def test_the_database_and_the_page_add_up_a_window_alike(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    """The one where there are too many rides to be shown, the other for all that is clicked."""
+    await store_ended_rides(database_url, ["female", "male", "female"], hours_ago=2)
+    await store_live_ride(database_url, 120)
+    open_page("recent")
+    rows = recent.ended(queries().recent_rides(12).rows)
+    asked = queries().headline(12, recent.Filters(), windows_ago=0).rows.iloc[0]
+    for name, value in recent.headline(rows).items():
+        assert float(asked[name]) == pytest.approx(value), name
+
+
+async def test_a_link_to_a_ride_opens_it_at_the_top_whatever_the_window_holds(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    await store_ended_rides(database_url, ["female"], hours_ago=30)
+    page = open_page("recent", 1)
+    assert "Rider 0" in page.header[0].value
+    assert "No rides in this window" in page.info[-1].value
+    page.segmented_control(key="window").set_value("3 days").run()
+    assert tile(page, "Duration (min:s)") == "6:40"
+    next(each for each in page.button if each.label == "Close this ride").click().run()
+    assert not page.header
+    assert "Choose a ride in the table" in words(page)
 
 
 async def sql(url: str, statement: str) -> None:

@@ -17,6 +17,7 @@ NINE = datetime(2026, 7, 1, 9, 15, tzinfo=UTC)  # a quarter past ten in London
 def some_rides(*changes: dict[str, object]) -> pd.DataFrame:
     usual = {
         "ride_id": 1,
+        "ended_at": NINE,
         "rider_id": 7,
         "started_at": NINE,
         "duration_s": 520.0,

@@ -1,27 +1,31 @@
 """SHELL: heart-rate alerts: how many, of which level, and how quickly riders were told."""
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import alerts
 from dashboard.charts import alerts as charts
-from dashboard.layout import Tile, answered, card, company_zone, draw, tiles
+from dashboard.layout import Tile, as_of, card, company_zone, draw, page, tiles
 from dashboard.queries import ALERTS_LIMIT
 from dashboard.sources import queries
 from deloton.showing.formats import NOTHING, number
 from deloton.showing.palette import ALERT_COLOURS, pale
 
 
-@st.fragment(run_every=5.0)
+@page(run_every_s=5.0)
 def shown_alerts() -> None:
     """The whole page."""
     window = st.segmented_control(
         "Window", list(alerts.WINDOWS_H), default="24 h", required=True, key="alerts-window"
     )
     hours = alerts.WINDOWS_H[str(window)]
-    answer = answered(lambda: queries().alerts(hours))
-    if answer is None:
-        return
-    rows = answer.rows
+    answer = queries().alerts(hours)
+    with as_of(answer):
+        told(answer.rows)
+
+
+def told(rows: pd.DataFrame) -> None:
+    """What the alerts of a window come to, and each of them."""
     if rows.empty:
         st.info(
             "No alerts in this window: every heart rate was within its limits.",

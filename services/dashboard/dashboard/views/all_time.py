@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard.charts import all_time as charts
 from dashboard.formats import of_many_rides
-from dashboard.layout import Tile, answered, card, draw, tiles, wall_clock
+from dashboard.layout import Tile, as_of, card, draw, page, tiles, wall_clock
 from dashboard.sources import queries
 from deloton.rules import age_bands
 from deloton.rules.figures import FIGURE, LEADERS, unit_of
@@ -24,18 +24,18 @@ GROWTH = {
 }
 
 
-@st.fragment(run_every=60.0)
+@page(run_every_s=60.0)
 def all_time() -> None:
     """The whole page; its figures are renewed every five minutes."""
-    answer = answered(queries().weeks)
-    if answer is None:
-        return
-    if answer.rows.empty:
-        st.info("No one has ridden yet. The first ride appears here.", icon=":material/bedtime:")
-        return
-    totals(answer.rows)
-    growth(answer.rows)
-    leaders()
+    answer = queries().weeks()
+    with as_of(answer):
+        if answer.rows.empty:
+            words = "No one has ridden yet. The first ride appears here."
+            st.info(words, icon=":material/bedtime:")
+            return
+        totals(answer.rows)
+        growth(answer.rows)
+        leaders()
     st.markdown(f"As of {wall_clock(answer.read_at):%H:%M}; renewed every five minutes.")
 
 

@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import bikes
-from dashboard.layout import Tile, answered, marked, tiles, wall_clock
+from dashboard.layout import Tile, as_of, marked, page, tiles, wall_clock
 from dashboard.queries import BIKES_LIMIT
+from dashboard.sharing import Answer
 from dashboard.sources import queries
 from deloton.showing.formats import NOTHING, number
 from deloton.showing.palette import BIKE_STATE_COLOURS, pale
@@ -14,12 +15,16 @@ SHOWN_BIKES = 500
 ALL = "all"
 
 
-@st.fragment(run_every=10.0)
+@page(run_every_s=10.0)
 def shown_bikes() -> None:
     """The whole page."""
-    answer = answered(queries().bikes)
-    if answer is None:
-        return
+    answer = queries().bikes()
+    with as_of(answer):
+        every_bike(answer)
+
+
+def every_bike(answer: Answer) -> None:
+    """How many there are of each state, and those that are looked for."""
     if answer.rows.empty:
         st.info("No bike has been ridden yet. The first appears here.", icon=":material/bedtime:")
         return

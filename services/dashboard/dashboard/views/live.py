@@ -1,5 +1,7 @@
 """SHELL: who rides now, and one rider closely. Lays out; computes nothing."""
 
+from datetime import UTC, datetime
+
 import pandas as pd
 import streamlit as st
 
@@ -7,11 +9,12 @@ from dashboard.charts import live as charts
 from dashboard.figures import SORTS, found, riders_by_share, sorted_by
 from dashboard.layout import (
     Tile,
-    answered,
+    as_of,
     card,
     chosen_ride,
     draw,
     marked,
+    page,
     tiles,
     wall_clock,
 )
@@ -27,14 +30,12 @@ SHOWN_RIDES = 100
 LIVE_WITHIN_S = 3.0
 
 
-@st.fragment(run_every=1.0)
+@page(run_every_s=1.0)
 def live() -> None:
     """The whole page, drawn anew each second; every part has its place, so that nothing jumps."""
-    said, glance, below = (st.container() for _ in range(3))
-    with said:
-        answer = answered(queries().live_rides)
-    if answer is None:
-        return
+    answer = queries().live_rides()
+    with as_of(answer):
+        glance, below = st.container(), st.container()
     with glance:
         fleet(answer)
     chosen = chosen_ride()
@@ -53,6 +54,7 @@ def fleet(answer: Answer) -> None:
     age_s = None
     if not rides.empty:
         age_s = max(0.0, (rides["read_at"].max() - rides["at"].max()).total_seconds())
+        age_s += answer.outdated_s(datetime.now(UTC))
     late = age_s is not None and age_s > LIVE_WITHIN_S
     tiles(
         "fleet",
@@ -62,7 +64,10 @@ def fleet(answer: Answer) -> None:
             Tile(marked("Outside limits", "red", outside > 0), number(outside)),
             Tile("Alerts, last hour", number(alerts)),
             Tile(marked("Newest reading, age", "orange", late), number(age_s, "s", 1)),
-            Tile("Updated at", f"{wall_clock(answer.read_at):%H:%M:%S}"),
+            Tile(
+                marked("Updated at", "orange", answer.gone_since is not None),
+                f"{wall_clock(answer.read_at):%H:%M:%S}",
+            ),
         ],
     )
 

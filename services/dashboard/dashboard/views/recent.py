@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import recent
 from dashboard.charts import recent as charts
@@ -13,12 +15,13 @@ from dashboard.charts.look import Chart
 from dashboard.formats import change_percent, csv_of, of_many_rides
 from dashboard.layout import (
     Tile,
-    answered,
+    as_of,
     card,
     chosen_ride,
     company_zone,
     draw,
     in_our_style,
+    page,
     tiles,
 )
 from dashboard.queries import RECENT_RIDES_LIMIT
@@ -40,15 +43,26 @@ POWERS = {
 CLICKABLE = ("gender", "age_band", "hour", "minutes")
 
 
-@st.fragment(run_every=30.0)
+@page(run_every_s=30.0)
 def recent_rides() -> None:
-    """The whole page; drawn anew twice a minute, and whenever something is chosen."""
+    """The whole page; drawn anew twice a minute, and whenever something is chosen.
+
+    A ride that a link leads to comes first, whatever the window holds.
+    """
+    chosen = chosen_ride()
+    with st.container(key="linked"):
+        if chosen is not None and came_by_link(chosen):
+            detail(chosen)
     choices = st.container(horizontal=True, vertical_alignment="bottom", key="tiles-filters")
     with choices:
         window_h = choose_window()
-    answer = answered(lambda: queries().recent_rides(window_h))
-    if answer is None:
-        return
+    answer = queries().recent_rides(window_h)
+    with as_of(answer):
+        rides_of(answer, window_h, choices)
+
+
+def rides_of(answer: Answer, window_h: int, choices: DeltaGenerator) -> None:
+    """The rides of a window, by what is chosen and clicked; `choices` is where filters stand."""
     if answer.rows.empty:
         st.info(
             "No rides in this window. Choose a longer one, or wait for the next ride.",
@@ -136,11 +150,14 @@ def say_picks(picks: dict[str, tuple[object, ...]]) -> None:
 
 
 def headline(rides: pd.DataFrame, window_h: int, filters: recent.Filters, narrowed: bool) -> None:
-    """What the rides add up to, and the change from the window before."""
-    now = recent.headline(rides)
+    """What the rides that are over add up to, and the change from the window before."""
+    over = recent.ended(rides)
+    now: dict[str, Any] = recent.headline(over)
     before: dict[str, Any] = {}
     if not narrowed:
-        before = dict(queries().window_before(window_h, filters).rows.iloc[0])
+        before = dict(queries().headline(window_h, filters, windows_ago=1).rows.iloc[0])
+        if len(rides) == RECENT_RIDES_LIMIT:
+            now = dict(queries().headline(window_h, filters, windows_ago=0).rows.iloc[0])
     since = f"vs {before_words(window_h)} before"
 
     def tile(label: str, figure: str, shown: str) -> Tile:
@@ -157,6 +174,8 @@ def headline(rides: pd.DataFrame, window_h: int, filters: recent.Filters, narrow
             *(tile(FIGURE[name].title, name, of_many_rides(name, now[name])) for name in powers),
         ],
     )
+    if len(over) < len(rides):
+        st.markdown(f"Of rides that are over; {len(rides) - len(over):,} more are under way.")
 
 
 def before_words(window_h: int) -> str:
@@ -238,6 +257,7 @@ def clickable(chart: Chart, field: str, alt: str) -> None:
 def table(rides: pd.DataFrame) -> None:
     """The newest of the rides, all of them as CSV, and a clicked one closely."""
     shown = recent.table_of(rides.head(SHOWN_RIDES))
+    ids = [int(ride_id) for ride_id in shown["Ride"]]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Rides** ({min(len(rides), SHOWN_RIDES):,} of {len(rides):,}, newest first)")
         st.download_button(
@@ -248,38 +268,62 @@ def table(rides: pd.DataFrame) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    event: Any = st.dataframe(
+    # A selection is a row's position: another table where other rides stand in the rows.
+    key = f"rides-{st.session_state.get('closed', 0)}-{hash(tuple(ids))}"
+    chosen = chosen_ride()
+    st.dataframe(
         shown,
         hide_index=True,
         placeholder=NOTHING,
-        key="rides",
+        key=key,
         height=min(36 * (len(shown) + 1) + 2, 420),
-        on_select="rerun",
+        on_select=partial(choose_row, key, ids),
         selection_mode="single-cell",
+        selection_default={"selection": {"cells": cells_of(chosen, ids)}},
         column_config={
             "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm:ss"),
             "Ride": st.column_config.NumberColumn(format="%d"),
             **{name: st.column_config.NumberColumn(format="%.1f") for name in recent.ONE_DECIMAL},
         },
     )
-    cells = event["selection"]["cells"]
-    if cells and cells[0][0] < len(shown):
-        st.query_params["ride"] = str(shown["Ride"].iloc[cells[0][0]])
-    detail()
-
-
-def detail() -> None:
-    """The ride in the address."""
-    chosen = chosen_ride()
     if chosen is None:
         st.markdown("Choose a ride in the table to see it closely.")
-        return
-    answer: Answer = queries().ride(chosen)
+    elif not came_by_link(chosen):
+        detail(chosen)
+
+
+def cells_of(chosen: int | None, ids: list[int]) -> list[tuple[int, str]]:
+    """The cell that is marked because its ride is chosen."""
+    return [(ids.index(chosen), "Ride")] if chosen in ids else []
+
+
+def choose_row(key: str, ids: list[int]) -> None:
+    """Keep in the address whose row was clicked, as the rows stood then."""
+    for row, _ in st.session_state[key]["selection"]["cells"]:
+        st.session_state["clicked"] = ids[row]
+        st.query_params["ride"] = str(ids[row])
+
+
+def came_by_link(chosen: int) -> bool:
+    """Whether the ride in the address was not chosen in the table."""
+    return chosen != st.session_state.get("clicked")
+
+
+def detail(chosen: int) -> None:
+    """The ride in the address."""
+    answer = queries().ride(chosen)
     if answer.rows.empty:
         st.info("There is no such ride any more.", icon=":material/search:")
     else:
+        st.button("Close this ride", icon=":material/close:", on_click=forget_ride)
         with st.container(key="detail"):
             show_ride(answer.rows.iloc[0], "recent", live=False)
+
+
+def forget_ride() -> None:
+    """Show no ride closely, and mark none in the table."""
+    st.query_params.pop("ride", None)
+    st.session_state["closed"] = st.session_state.get("closed", 0) + 1
 
 
 st.title("Recent rides", anchor=False)
