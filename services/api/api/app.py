@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,7 @@ from api.contract.problems import (
     Problem,
 )
 from api.contract.ride_file import TCX
-from api.routes import alert_wishes, alerts, figures, live, operations, riders, rides
+from api.routes import alert_wishes, alerts, changes, figures, live, operations, riders, rides
 from api.routes.context import Context, Lanes
 from api.settings import ApiSettings
 from api.store import queries
@@ -76,7 +76,7 @@ request in our logs.
 
 """
 # What is asked most is looked for first.
-_RESOURCES = (live, rides, riders, figures, alerts, operations, alert_wishes)
+_RESOURCES = (live, rides, riders, figures, alerts, changes, operations, alert_wishes)
 _ALWAYS_GET = ("/", "/docs", "/openapi.json")
 _TAGS = [
     {"name": "rides", "description": "Rides and their readings."},
@@ -84,6 +84,7 @@ _TAGS = [
     {"name": "figures", "description": "Days and leaders."},
     {"name": "live", "description": "Rides in progress."},
     {"name": "alerts", "description": "Abnormal heart rates."},
+    {"name": "changes", "description": "What became of rides and riders, for who keeps a copy."},
     {"name": "operations", "description": "Health and metrics; these need no key."},
 ]
 
@@ -142,7 +143,8 @@ def _put_together(app: FastAPI, settings: ApiSettings) -> None:
     LISTENERS.set_function(lambda: feeds.listeners)
     keys = settings.link_keys
     links = AlertLinks(keys) if keys else None
-    app.state.context = Context(database, feeds, Lanes(), zone, now, links)
+    kept_for = timedelta(days=settings.changes_retention_days)
+    app.state.context = Context(database, feeds, Lanes(), zone, now, kept_for, links)
     app.state.link_limiter = LinkLimiter()
     app.state.gate = Gate(KeyStore(database), RateLimiter())
 

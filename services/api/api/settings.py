@@ -12,4 +12,5 @@ class ApiSettings(DatabaseSettings, AlertLinkSettings):
 
     port: Port = 8000
     api_database_connections: Annotated[int, Field(ge=1, le=100)] = 10
+    changes_retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
     statement_timeout_s: Annotated[float, Field(ge=0.1, le=300)] = 10.0

@@ -30,6 +30,7 @@ from sqlalchemy import (
     true,
 )
 
+from deloton.rules.changes import ChangeKind
 from deloton.rules.figures import FIGURES, LEADERS, Figure, Number
 from deloton.store.byte import Byte
 
@@ -541,6 +542,48 @@ deleted_rides = Table(
     Column("deleted_at", _UTC, nullable=False, server_default=func.now()),
     Index("ix_deleted_rides_bike_serial_started_at", "bike_serial", "started_at"),
     comment="Rides that were deleted: lines of them that still come are stored nowhere.",
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column(
+        "noted",
+        BigInteger,
+        Identity(),
+        primary_key=True,
+        comment="in the order of noting; of changes that overlap, the later may be seen first",
+    ),
+    Column(
+        "change_id",
+        BigInteger,
+        unique=True,
+        comment="its place in the feed, where none is left out; NULL: not numbered yet",
+    ),
+    Column("kind", Text, nullable=False),
+    Column("ride_id", BigInteger, comment="the ride, perhaps deleted"),
+    Column("rider_id", BigInteger, comment="or the rider, or erased"),
+    Column("noted_at", _UTC, nullable=False, server_default=func.now()),
+    CheckConstraint(f"kind IN ({', '.join(repr(kind.value) for kind in ChangeKind)})", name="kind"),
+    CheckConstraint("(ride_id IS NULL) <> (rider_id IS NULL)", name="of_one"),
+    comment="What became of rides and riders: the feed that partners keep their copies by.",
+)
+Index("ix_changes_not_numbered", changes.c.noted, postgresql_where=changes.c.change_id.is_(None))
+
+change_feed = Table(
+    "change_feed",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=true()),
+    Column("last_change_id", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "forgotten_until",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the last one that grew too old and is gone",
+    ),
+    CheckConstraint("only_row", name="only_row"),
+    comment="One row: where the feed of changes stands. Who numbers changes locks it.",
 )
 
 api_keys = Table(

@@ -44,6 +44,9 @@ FORBIDDEN = {
         "SELECT * FROM heart_rate_alerts",
         "SELECT * FROM reports",
         "SELECT * FROM star_changes",
+        "SELECT * FROM changes",
+        "INSERT INTO changes (kind, ride_id) VALUES ('ride.ended', 1)",
+        "SELECT number_changes('1 day')",
         "DELETE FROM rides",
         "DELETE FROM bikes",
         "DELETE FROM ingest_offsets",
@@ -75,6 +78,10 @@ FORBIDDEN = {
         "DELETE FROM erasures",
         "DELETE FROM api_keys",
         "UPDATE api_keys SET scopes = '{erase}'",
+        "INSERT INTO changes (kind, ride_id) VALUES ('ride.ended', 1)",
+        "UPDATE changes SET change_id = 1",
+        "DELETE FROM changes",
+        "UPDATE change_feed SET last_change_id = 0",
         "SELECT * FROM ingest_offsets",
         "SELECT * FROM reports",
     ),
@@ -168,6 +175,7 @@ async def test_functions_are_for_those_who_need_them(owner: asyncpg.Connection) 
         ("make_readings_day", "ingestor"),
         ("drop_readings_day", "ingestor"),
         *(("readings_of", role) for role in READERS),
+        ("number_changes", "api"),
     }
 
 

@@ -38,6 +38,7 @@ from api.contract.problems import (
 from api.contract.problems import MEDIA_TYPE as PROBLEM
 from api.contract.ride_file import FIT, TCX
 from deloton.events import EndReason, Gender
+from deloton.rules.changes import ChangeKind
 from deloton.rules.heart_rate import AlertLevel
 
 Responses = dict[int | str, dict[str, Any]]
@@ -82,7 +83,7 @@ SECURITY_SCHEME: dict[str, Any] = {
 }
 # Programs that write clients take the names of their constants from here: `-started_at` is none.
 ENUMERATIONS: tuple[type[Enum], ...] = (
-    *(AlertLevel, AlertState, EndReason, Gender, LeaderMetric, Period),
+    *(AlertLevel, AlertState, ChangeKind, EndReason, Gender, LeaderMetric, Period),
     *(ReadingColumn, Resolution, RideSort, RideStatus),
 )
 

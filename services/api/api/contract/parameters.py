@@ -359,6 +359,19 @@ class AlertsParameters(Span, Page):
     state: AlertState | None = Field(None, description="What became of the mail.")
 
 
+class ChangesParameters(Parameters):
+    """From where on, and how many."""
+
+    after: Id | None = Field(
+        None,
+        description="The `last_change_id` of the page before; 0: from the oldest that is kept. "
+        "Without it nothing is listed, and `last_change_id` says where the feed stands.",
+    )
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), _WHOLE] | None = Field(
+        None, description=f"Changes a page; {DEFAULT_PAGE} unless it is given."
+    )
+
+
 class DailyParameters(Parameters):
     """Which day."""
 

@@ -64,6 +64,13 @@ NOT_FOUND = Kind(
     "There is no such thing",
     "No ride or rider has this number: it never had, or it was deleted.",
 )
+CHANGES_FORGOTTEN = Kind(
+    "changes-forgotten",
+    410,
+    "These changes are no longer known",
+    "What came after `after` is too old, or the feed began anew: ask where it stands, load your "
+    "copy again, and go on from there.",
+)
 NO_SUCH_PATH = Kind(
     "no-such-path", 404, "There is nothing at this address", "`/docs` lists every path."
 )
@@ -129,6 +136,7 @@ KINDS = (
     KEY_WRONG,
     SCOPE_MISSING,
     NOT_FOUND,
+    CHANGES_FORGOTTEN,
     NO_SUCH_PATH,
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,

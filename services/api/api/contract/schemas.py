@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from api.contract.parameters import AlertState, LeaderMetric, Period, RideStatus
 from deloton.events import EndReason, Gender
+from deloton.rules.changes import ChangeKind
 from deloton.rules.figures import FIGURES, Figure, Number
 from deloton.rules.heart_rate import AlertLevel, LimitPolicy, limits_of
 
@@ -329,6 +330,31 @@ class AlertPage(Answer):
     alerts: list[Alert]
     next: str | None = Field(
         description="The address of the following page; null on the last one.", examples=[None]
+    )
+
+
+class Change(Answer):
+    """What became of a ride or a rider; of the two numbers the other is null."""
+
+    change_id: int = Field(examples=[90210])
+    kind: ChangeKind = Field(
+        description="`ride.amended`: a ride that had ended has other figures, times or another "
+        "rider; `ride.resumed`: it goes on after all; `rider.changed`: new, or told anew.",
+        examples=["ride.ended"],
+    )
+    at: datetime = Field(description="When it was done, by our clock.", examples=[_TIME])
+    ride_id: int | None = Field(examples=[4711])
+    rider_id: int | None = Field(examples=[None])
+
+
+class ChangePage(Answer):
+    """A page of the feed of changes, oldest first."""
+
+    changes: list[Change]
+    last_change_id: int = Field(description="Ask `after` it next time.", examples=[90210])
+    next: str | None = Field(
+        description="The address of the following page; null where there is no more by now.",
+        examples=[None],
     )
 
 

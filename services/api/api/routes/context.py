@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -39,6 +39,7 @@ class Context:
     lanes: Lanes
     zone: ZoneInfo
     now: Callable[[], datetime]
+    changes_kept_for: timedelta
     links: AlertLinks | None = None
 
     @property

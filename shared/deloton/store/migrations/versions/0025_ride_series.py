@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from deloton.store.byte import Byte
 
 revision = "0025"
-down_revision = "0019"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
