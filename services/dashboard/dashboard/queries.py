@@ -18,7 +18,12 @@ from deloton.rules import age_bands
 from deloton.rules.canary import FIRST_CANARY_RIDER_ID
 from deloton.rules.figures import FIGURE
 from deloton.rules.silence import SILENCE_SQL
-from deloton.store.figure_sql import CONTACT_SHARE, of_readings, of_rides
+from deloton.store.figure_sql import (
+    CONTACT_SHARE,
+    of_readings,
+    of_rides,
+    readings_for_figures,
+)
 from deloton.store.leaders import Ages, leaders_since_ever
 from deloton.store.ride_figures import AFTER_START, BEFORE_START, personal_bests
 from deloton.store.rider_sql import GENDER, NAME, age_in_ride
@@ -96,8 +101,7 @@ ORDER BY at
 
 _SO_FAR = f"""
 SELECT {of_readings(FIGURE[name] for name in ("reading_count", *TOTALS))}
-FROM readings
-WHERE {_READINGS_OF_RIDE}
+FROM {readings_for_figures(f"readings WHERE {_READINGS_OF_RIDE}")}
 """  # noqa: S608
 
 _ALERT_COUNT = """

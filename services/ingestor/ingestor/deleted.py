@@ -21,10 +21,10 @@ _DROP_READINGS = "DELETE FROM readings WHERE ride_id = ANY($1::bigint[])"
 
 # By its bike and start, which a ride whose first lines were lost tells within seconds.
 _DELETED_STARTS = """
-SELECT told.number, deleted_rides.ride_id
-FROM unnest($1::int[], $2::text[], $3::timestamptz[]) AS told (number, bike_serial, started_at)
+SELECT told.number - 1 AS number, deleted_rides.ride_id
+FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS told (bike_serial, started_at, number)
 JOIN deleted_rides ON deleted_rides.bike_serial = told.bike_serial
-AND deleted_rides.started_at BETWEEN told.started_at - $4::interval AND told.started_at + $4
+AND deleted_rides.started_at BETWEEN told.started_at - $3::interval AND told.started_at + $3
 """
 
 
@@ -58,7 +58,6 @@ async def recognise_deleted(
     """
     rows = await connection.fetch(
         _DELETED_STARTS,
-        list(range(len(started))),
         [start.ride.bike_serial for start in started],
         [start.ride.started_at for start in started],
         SAME_BEGINNING,

@@ -6,7 +6,7 @@ from datetime import datetime
 from deloton.feed.assembly import Assembled, Ride, Started
 from deloton.rules.figures import FIGURES
 from deloton.store.database import Connection
-from deloton.store.figure_sql import of_readings
+from deloton.store.figure_sql import of_readings, readings_for_figures
 
 _STORE_RIDES = """
 INSERT INTO rides AS known (bike_serial, started_at, rider_id, clock_beginnings)
@@ -20,6 +20,10 @@ DO UPDATE SET rider_id = coalesce(known.rider_id, excluded.rider_id),
 RETURNING ride_id, bike_serial, coalesce(clock_beginnings[1], started_at) AS told_at, ended_at
 """
 
+_READINGS_OF_ENDED = """readings
+    WHERE readings.ride_id = ended.ride_id
+    AND readings.at BETWEEN ended.span_from AND ended.span_to"""
+
 _END_RIDES = f"""
 UPDATE rides SET ended_at = ended.at, end_reason = ended.reason,
     {", ".join(f"{figure.name} = total.{figure.name}" for figure in FIGURES)}
@@ -27,9 +31,7 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::
     AS ended (ride_id, at, reason, span_from, span_to)
 CROSS JOIN LATERAL (
     SELECT {of_readings()}
-    FROM readings
-    WHERE readings.ride_id = ended.ride_id
-    AND readings.at BETWEEN ended.span_from AND ended.span_to
+    FROM {readings_for_figures(_READINGS_OF_ENDED)}
 ) total
 WHERE rides.ride_id = ended.ride_id
 RETURNING rides.ride_id

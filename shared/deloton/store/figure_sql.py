@@ -7,7 +7,7 @@ refused when this is imported.
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Double, FromClause, cast, func, true
+from sqlalchemy import ColumnElement, Double, FromClause, case, cast, func, true
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 
 from deloton.rules.figures import FIGURE, FIGURES, POWER_ADDED_UP, Adds, Figure
@@ -21,18 +21,24 @@ from deloton.rules.power import (
 from deloton.store.tables import readings, rides
 
 
-def power_is_off_by(watts: float) -> ColumnElement[bool]:
-    """The condition that a reading's power lies further than that from what the other two give.
+def _power_off_watts() -> ColumnElement[float]:
+    """How far a reading's power lies from what the other two give.
 
-    NULL where one of the three was not measured.
+    NULL where one of the three was not measured, or the formula says nothing.
     """
     resistance, cadence_rpm = readings.c.resistance, readings.c.cadence_rpm
     fitted = fitted_power_watts(cast(resistance, Double), cast(cadence_rpm, Double))
-    return (
-        (resistance <= HIGHEST_RESISTANCE)
-        & (cadence_rpm <= FASTEST_CADENCE_RPM)
-        & (func.abs(readings.c.power_watts - func.greatest(fitted, 0.0)) > watts)
-    )
+    is_known = (resistance <= HIGHEST_RESISTANCE) & (cadence_rpm <= FASTEST_CADENCE_RPM)
+    off_watts = func.abs(readings.c.power_watts - func.greatest(fitted, 0.0))
+    return case((is_known, off_watts), else_=None)
+
+
+def power_is_off_by(watts: float) -> ColumnElement[bool]:
+    """The condition that a reading's power lies further than that from what the other two give.
+
+    NULL where that is not known.
+    """
+    return _power_off_watts() > watts
 
 
 def in_words(condition: ColumnElement[Any]) -> str:
@@ -59,10 +65,10 @@ def _longest_run_of(condition: str) -> str:
     )"""  # noqa: S608 - numbers of ours and names of columns
 
 
-_DEVIATES = in_words(power_is_off_by(DEVIATION_WATTS))
-_IS_DENIED = in_words(power_is_off_by(DENIED_WATTS))
+_DEVIATES = f"readings.power_off_watts > {DEVIATION_WATTS}"
+_IS_DENIED = f"readings.power_off_watts > {DENIED_WATTS}"
 
-# Aggregates of rows called `readings`.
+# Aggregates of rows called `readings`, as `readings_for_figures` gives them.
 OF_READINGS: Final = {
     "reading_count": "count(*)",
     "duration_s": "coalesce(max(readings.elapsed_s), 0)",
@@ -83,8 +89,20 @@ if OF_READINGS.keys() != FIGURE.keys():
     raise LookupError(f"figures and SQL differ by {sorted(OF_READINGS.keys() ^ FIGURE.keys())}")
 
 
+def readings_for_figures(source: str) -> str:
+    """What `of_readings` counts, to stand in a FROM: the rows of a source called `readings`.
+
+    The formula of power is the dearest that is done with a reading: OFFSET 0 has it reckoned
+    once, and not again for each figure that asks for it.
+    """
+    off_watts = in_words(_power_off_watts())
+    return f"""(
+        SELECT readings.*, {off_watts} AS power_off_watts FROM {source} OFFSET 0
+    ) readings"""  # noqa: S608 - numbers of ours and what the caller names
+
+
 def of_readings(figures: Iterable[Figure] = FIGURES) -> str:
-    """The figures as a select list over rows called `readings`, each under its name."""
+    """The figures as a select list over `readings_for_figures`, each under its name."""
     return ",\n".join(f"{OF_READINGS[figure.name]} AS {figure.name}" for figure in figures)
 
 

@@ -17,7 +17,7 @@ from deloton.rules.calendar import PLAUSIBLE_AGES
 from deloton.rules.figures import FIGURES
 from deloton.rules.heart_rate import ZONES, expected_maximum_bpm, zone_of
 from deloton.store.database import Connection
-from deloton.store.figure_sql import of_readings
+from deloton.store.figure_sql import of_readings, readings_for_figures
 from deloton.store.ride_figures import AFTER_START, BEFORE_START
 from deloton.store.rider_sql import GENDER, age_in_ride
 
@@ -109,6 +109,10 @@ def _renewed(columns: Iterable[str], kept: Container[str] = ()) -> str:
     )
 
 
+_READINGS_OF_CHOSEN = """readings
+        WHERE readings.ride_id = chosen.ride_id
+        AND at BETWEEN started_at - $8::interval AND started_at + $9::interval"""
+
 _FILL = f"""
 WITH chosen AS MATERIALIZED (
     SELECT rides.*, k.rider_key, nullif(greatest(riders.weight_kg, 0), 0) AS weight_kg,
@@ -139,11 +143,7 @@ WITH chosen AS MATERIALIZED (
            count(*) FILTER (WHERE readings.heart_rate_bpm < zone_5_bpm) AS below_5,
            count(zone_5_bpm) AS known
     FROM chosen
-    CROSS JOIN LATERAL (
-        SELECT * FROM readings
-        WHERE readings.ride_id = chosen.ride_id
-        AND at BETWEEN started_at - $8::interval AND started_at + $9::interval
-    ) readings
+    CROSS JOIN LATERAL {readings_for_figures(_READINGS_OF_CHOSEN)}
     GROUP BY 1, 2
 ), zones AS (
     SELECT ride_id, sum(heart_rate_count) AS counted, sum(below_2) AS below_2,

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from deloton.rules.figures import FIGURE, FIGURES
-from deloton.store.figure_sql import of_readings, of_rides
+from deloton.store.figure_sql import of_readings, of_rides, readings_for_figures
 
 # Elapsed seconds, heart rate, cadence, resistance, power. Two whole readings with some watts too
 # many, two halves, and one whose power cannot be.
@@ -44,6 +44,12 @@ OF_NONE = {
 }
 
 
+GIVEN = """
+unnest($1::float8[], $2::int[], $3::int[], $4::int[], $5::float8[])
+AS readings (elapsed_s, heart_rate_bpm, cadence_rpm, resistance, power_watts)
+"""
+
+
 async def asked(url: str, query: str, *values: object) -> Mapping[str, object]:
     connection = await asyncpg.connect(url)
     [row] = await connection.fetch(query, *values)
@@ -60,9 +66,7 @@ async def test_a_rides_figures_are_what_a_person_reckons(
     columns = zip(*readings, strict=True) if readings else [[]] * 5
     found = await asked(
         database_url,
-        f"SELECT {of_readings()} "
-        "FROM unnest($1::float8[], $2::int[], $3::int[], $4::int[], $5::float8[]) "
-        "AS readings (elapsed_s, heart_rate_bpm, cadence_rpm, resistance, power_watts)",
+        f"SELECT {of_readings()} FROM {readings_for_figures(GIVEN)}",
         *map(list, columns),
     )
     assert found == reckoned
