@@ -89,6 +89,7 @@ class Scene:
             "CONSUMER_GROUP": self.group,
             "METRICS_PORT": str(free_port()),
             "SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+            "PACK_AFTER_S": "0",
         }
         self.workers[name] = self._program(name, [sys.executable, "-m", "ingestor"], environment)
         self.workers[name].start()

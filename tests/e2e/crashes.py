@@ -29,6 +29,22 @@ BEGIN
 END $$
 """
 
+# Ends the first backend that is seen packing.
+_BREAK_A_PACKING = """
+DO $$
+DECLARE
+    until_at timestamptz := clock_timestamp() + interval '5 s';
+BEGIN
+    LOOP
+        PERFORM pg_stat_clear_snapshot();
+        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active' AND application_name = 'ingestor'
+        AND query LIKE '%INSERT INTO ride_series%';
+        EXIT WHEN FOUND OR clock_timestamp() > until_at;
+    END LOOP;
+END $$
+"""
+
 
 def kill_a_worker(scene: Scene, chance: Random) -> None:
     """SIGKILL, and another one starts."""
@@ -93,6 +109,11 @@ def break_a_copy(scene: Scene, chance: Random) -> None:
     scene.postgres.run_sql(_BREAK_A_COPY, database=scene.database)
 
 
+def break_a_packing(scene: Scene, chance: Random) -> None:
+    """The database ends a connection while rides are packed on it."""
+    scene.postgres.run_sql(_BREAK_A_PACKING, database=scene.database)
+
+
 CRASHES: tuple[Callable[[Scene, Random], None], ...] = (
     kill_a_worker,
     add_workers,
@@ -102,6 +123,7 @@ CRASHES: tuple[Callable[[Scene, Random], None], ...] = (
     kill_the_database,
     freeze_a_worker,
     break_a_copy,
+    break_a_packing,
 )
 
 

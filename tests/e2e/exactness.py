@@ -14,6 +14,7 @@ from tests.e2e.stored_rows import (
     differences,
     heart_rates_read,
     heart_rates_sent,
+    packed_otherwise,
     read_digested,
     read_topic,
     refusals_due,
@@ -28,6 +29,11 @@ def assert_all_was_lawful_and_complete(scene: Scene) -> None:
     scene.stop_fleet()
     end_offsets = scene.end_offsets()
     scene.wait_until(lambda: scene.offsets() == end_offsets, f"all is stored up to {end_offsets}")
+    scene.wait_until(
+        lambda: scene.query("SELECT count(*) FROM rides_to_pack") == [["0"]],
+        "every ride that has ended is packed",
+    )
+    assert scene.query("SELECT count(*) > 0 FROM ride_series") == [["t"]]
     scene.stop_workers()
     assert unlawful_writes(scene.postgres, scene.database) == []
     assert scene.committed_offsets() == end_offsets
@@ -49,6 +55,7 @@ async def assert_rows_are_exact(scene: Scene) -> None:
     assert differences(expected.readings, found.readings) == []
     assert differences(expected.riders, found.riders) == []
     assert differences(expected.bikes, found.bikes) == []
+    assert await packed_otherwise(site.database_url) == []
     heart_rates = heart_rates_read(expected, found.ride_ids)
     assert heart_rates_sent(digested.heart_rates) ^ heart_rates == set()
     letters = dead_letters_sent(digested.dead_letters)

@@ -170,6 +170,7 @@ class Site:
             CONSUMER_GROUP=f"ingestor-{self.name}",
             METRICS_PORT=str(port),
             SESSION_TIMEOUT_S="1.5",
+            PACK_AFTER_S="0",
             LOG_LEVEL="INFO",
         )
         name = f"ingestor-{len(self.workers)}"
@@ -271,6 +272,15 @@ async def wait_until_stored(site: Site, messages: Sequence[RawMessage]) -> None:
     """Return once no message waits: the lag is zero."""
     end_offsets = dict(Counter(message.partition for message in messages))
     await wait_for_offsets(site, lambda stored: stored == end_offsets)
+
+
+async def wait_until_packed(site: Site) -> None:
+    """Return once every ride that has ended by now is packed."""
+
+    async def none_waits() -> bool:
+        return not await fetch(site, "SELECT FROM rides_to_pack")
+
+    await wait_until(none_waits)
 
 
 async def wait_until_more_is_stored(site: Site) -> None:

@@ -23,6 +23,17 @@ DeadLetter = tuple[str, bytes | None, bytes | None]
 # partition, quarter of an hour, reason
 Refusal = tuple[int, datetime, str]
 
+_PACKED_OTHERWISE = """
+WITH stored AS (
+    SELECT readings.* FROM readings JOIN ride_series USING (ride_id)
+), unpacked AS (
+    SELECT * FROM packed_readings
+)
+(SELECT 'lost', * FROM (SELECT * FROM stored EXCEPT ALL SELECT * FROM unpacked) lost LIMIT 10)
+UNION ALL
+(SELECT 'made up', * FROM (SELECT * FROM unpacked EXCEPT ALL SELECT * FROM stored) more LIMIT 10)
+"""
+
 # Sums of floats depend on the order of adding; everything else is stored as it was read.
 SUMMED = {
     "mean_heart_rate_bpm",
@@ -75,14 +86,14 @@ async def read_digested(site: Site) -> Digested:
 
 
 async def read_rows(database_url: str) -> Stored:
-    """Everything that the ingestor has stored, at one moment."""
+    """Everything that the ingestor has stored, at one moment; readings of packed rides unpacked."""
     database = await asyncpg.connect(database_url)
     try:
         async with database.transaction(isolation="repeatable_read"):
             riders = await database.fetch("SELECT * FROM riders")
             bikes = await database.fetch("SELECT serial, firmware FROM bikes")
             rides = await database.fetch("SELECT * FROM rides")
-            readings = await database.fetch("SELECT * FROM readings ORDER BY at")
+            readings = await database.fetch("SELECT * FROM ride_readings ORDER BY at")
             refused_lines = await database.fetch("SELECT * FROM refused_lines")
     finally:
         await database.close()
@@ -103,6 +114,15 @@ async def read_rows(database_url: str) -> Stored:
             }
         ),
     )
+
+
+async def packed_otherwise(database_url: str) -> list[asyncpg.Record]:
+    """The first readings that only the rows or only the series of packed rides tell."""
+    database = await asyncpg.connect(database_url)
+    try:
+        return list(await database.fetch(_PACKED_OTHERWISE))
+    finally:
+        await database.close()
 
 
 async def read_topic(bootstrap_servers: str, topic: str) -> list[ConsumerRecord]:

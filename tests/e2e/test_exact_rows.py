@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.e2e.ingestor_site import PARTITIONS, Feed, fetch, wait_until
+from tests.e2e.ingestor_site import PARTITIONS, Feed, fetch, wait_until, wait_until_packed
 from tests.e2e.stored_rows import (
     Digested,
     dead_letters_due,
@@ -19,6 +19,7 @@ from tests.e2e.stored_rows import (
     differences,
     heart_rates_read,
     heart_rates_sent,
+    packed_otherwise,
     read_rows,
     read_topic,
     refusals_due,
@@ -125,6 +126,10 @@ async def test_rides_end_after_30_s_without_a_line(feed: Feed, digested: Digeste
         return not await fetch(digested.site, "SELECT FROM rides WHERE ended_at IS NULL")
 
     await wait_until(nobody_rides)
+    await wait_until_packed(digested.site)
+    packed = await fetch(digested.site, "SELECT FROM ride_series")
+    assert len(packed) == sum(map(bool, feed.after_silence.readings.values()))
+    assert await packed_otherwise(digested.site.database_url) == []
     rows = await read_rows(digested.site.database_url)
     assert differences(feed.after_silence.rides, rows.rides) == []
     assert differences(feed.after_silence.readings, rows.readings) == []

@@ -18,6 +18,7 @@ from deloton.store import database
 from deloton.wire import kafka
 from ingestor import metrics
 from ingestor.claims import claim_partition
+from ingestor.packing import Packer
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
 from ingestor.reading_days import ReadingDays, utc_today
@@ -61,6 +62,7 @@ class IngestorApp(faust.App):
         self.task(self._watch_partitions)
         self.task(self._watch_topic)
         self.task(self._maintain_readings)
+        self.task(self._pack_rides)
 
     async def take_over(self, assigned: Set[TP]) -> None:
         """Claim the assigned partitions anew; Faust has let go of the former ones before."""
@@ -210,6 +212,11 @@ class IngestorApp(faust.App):
             await self.sleep(MAINTAIN_EVERY_S)
             days = self._require_outlets().days
             await self._insist("database", database.is_transient, days.maintain)
+
+    async def _pack_rides(self) -> None:
+        packer = Packer(self._require_outlets().pool, self.settings.pack_after_s)
+        while not self.should_stop:
+            await self.sleep(await self._insist("database", database.is_transient, packer.pack))
 
     async def _prepare_topics(self) -> None:
         await ensure_topics(self.settings)

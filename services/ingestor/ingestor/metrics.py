@@ -9,6 +9,11 @@ from ingestor.standing import Standing
 LINES = Counter("ingestor_lines", "Log lines read from Kafka", ["partition"])
 READINGS = Counter("ingestor_readings", "Readings stored")
 RIDES = Counter("ingestor_rides_started", "Rides begun")
+RIDES_PACKED = Counter("ingestor_rides_packed", "Rides whose readings were packed into a series")
+RIDES_TO_PACK = Gauge("ingestor_rides_to_pack", "Rides that have ended and wait to be packed")
+RIDES_NOT_PACKED = Gauge(
+    "ingestor_rides_not_packed", "Rides that cannot be packed: rides_to_pack says why"
+)
 HEART_RATES = Counter("ingestor_heart_rates", "Heart rates sent to Kafka")
 REPEATS = Counter("ingestor_repeated_lines", "Lines that told nothing new and were dropped")
 DEAD_LETTERS = Counter("ingestor_dead_letters", "Lines refused, by reason", ["reason"])

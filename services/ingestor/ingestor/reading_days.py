@@ -1,6 +1,7 @@
 """EDGE: the daily partitions of `readings`: made ahead of time, dropped after the retention.
 
-They belong to the database's owner, whose functions make and drop them (migration 0007).
+They belong to the database's owner, whose functions make and drop them (migration 0007). Where
+days past the retention are packed, a series goes with the day of its last reading.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,6 +22,15 @@ NEWEST = timedelta(days=8)
 _PARTITIONS = """
 SELECT inhrelid::regclass::text FROM pg_inherits
 WHERE inhparent = 'readings'::regclass AND inhrelid <> 'readings_default'::regclass
+"""
+
+SERIES_AT_ONCE = 10_000
+
+_DROP_SERIES = """
+DELETE FROM ride_series WHERE ride_id IN (
+    SELECT ride_id FROM ride_series WHERE last_at < $1 LIMIT $2
+)
+RETURNING ride_id
 """
 
 
@@ -69,6 +79,11 @@ class ReadingDays:
                     await self._drop(connection, day)
             midnight = datetime.combine(oldest, datetime.min.time(), UTC)
             await connection.execute("DELETE FROM readings_default WHERE at < $1", midnight)
+            await self._drop_series(connection, midnight)
+
+    async def _drop_series(self, connection: Connection, midnight: datetime) -> None:
+        while ride_ids := await connection.fetch(_DROP_SERIES, midnight, SERIES_AT_ONCE):
+            _log.info("series dropped", rides=len(ride_ids))
 
     async def _drop(self, connection: Connection, day: date) -> None:
         name = partition_name(day)

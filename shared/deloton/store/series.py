@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
+from msgspec import Struct
 
 from deloton.rules.power import DEVIATION_WATTS, FASTEST_CADENCE_RPM, HIGHEST_RESISTANCE
-from deloton.store.database import Connection
+from deloton.running.logs import get_logger
+from deloton.store.database import REFUSALS, Connection
 from deloton.store.figure_sql import in_words, power_is_off_by
+
+_log = get_logger(__name__)
 
 # Taken in hand at once, at most: as much as is sorted in a few megabytes and packed in a fraction
 # of a second.
@@ -27,7 +31,7 @@ LONGEST_PACKED: Final = 100_000
 _TAKE = """
 SELECT ride_id, coalesce(reading_count, 0) AS reading_count
 FROM rides_to_pack JOIN rides USING (ride_id)
-WHERE since <= now() - $1 * interval '1 second' AND ended_at IS NOT NULL
+WHERE since <= now() - $1 * interval '1 second' AND refused IS NULL AND ended_at IS NOT NULL
 ORDER BY since DESC LIMIT $2
 FOR UPDATE OF rides_to_pack SKIP LOCKED FOR SHARE OF rides SKIP LOCKED
 """
@@ -125,28 +129,56 @@ FROM (
 ON CONFLICT (ride_id) DO NOTHING
 """  # noqa: S608
 
-_DONE = "DELETE FROM rides_to_pack WHERE ride_id = ANY($1::bigint[])"
+# Of rides that came to no series those without a reading need none.
+_SET_APART = """
+UPDATE rides_to_pack SET refused = 'too long'
+WHERE ride_id = ANY($1::bigint[])
+AND NOT EXISTS (SELECT FROM ride_series WHERE ride_series.ride_id = rides_to_pack.ride_id)
+AND EXISTS (SELECT FROM readings WHERE readings.ride_id = rides_to_pack.ride_id)
+"""
 
-WAITING: Final = "SELECT count(*) FROM rides_to_pack"
+_DONE = "DELETE FROM rides_to_pack WHERE ride_id = ANY($1::bigint[]) AND refused IS NULL"
+
+_REFUSE = "UPDATE rides_to_pack SET refused = $2 WHERE ride_id = $1"
+
+_WAITING = """
+SELECT count(*) FILTER (WHERE refused IS NULL) AS waiting, count(refused) AS refused
+FROM rides_to_pack
+"""
+
+
+class Waiting(Struct, frozen=True):
+    """How many rides wait to be packed, and how many cannot be: `rides_to_pack` says why."""
+
+    ride_count: int
+    refused_count: int
+
+
+async def waiting_rides(pool: asyncpg.Pool) -> Waiting:
+    """What is still to be packed, of all rides."""
+    [waiting] = await pool.fetch(_WAITING)
+    return Waiting(waiting["waiting"], waiting["refused"])
 
 
 async def pack_rides(pool: asyncpg.Pool, ended_for_s: float) -> int:
     """Pack some of the rides that wait for it and ended so long ago; return how many, 0 of none.
 
-    Several may pack at once. What is interrupted left everything as it was.
+    Several may pack at once. What is interrupted left everything as it was. A ride that cannot be
+    packed is set apart and stays as rows: its neighbours are packed all the same.
     """
-    async with pool.acquire() as connection, connection.transaction():
-        ride_ids = await _take(connection, ended_for_s)
-        if ride_ids:
-            await connection.execute(_LEARN_POWERS, ride_ids)
-            await connection.execute(_PACK, ride_ids)
-            await connection.execute(_DONE, ride_ids)
-    return len(ride_ids)
+    async with pool.acquire() as connection:
+        try:
+            async with connection.transaction():
+                ride_ids = await _take(connection, ended_for_s, RIDES_AT_ONCE)
+                await _pack(connection, ride_ids)
+                return len(ride_ids)
+        except REFUSALS:
+            return await _pack_singly(connection, ended_for_s)
 
 
-async def _take(connection: Connection, ended_for_s: float) -> list[int]:
+async def _take(connection: Connection, ended_for_s: float, most: int) -> list[int]:
     """Rides that nobody changes until the transaction ends; at least one where there are any."""
-    waiting = await connection.fetch(_TAKE, ended_for_s, RIDES_AT_ONCE)
+    waiting = await connection.fetch(_TAKE, ended_for_s, most)
     return _first_of(waiting, READINGS_AT_ONCE)
 
 
@@ -158,3 +190,24 @@ def _first_of(waiting: Sequence[asyncpg.Record], reading_count: int) -> list[int
             break
         taken.append(ride["ride_id"])
     return taken
+
+
+async def _pack(connection: Connection, ride_ids: Sequence[int]) -> None:
+    for step in (_LEARN_POWERS, _PACK, _SET_APART, _DONE) if ride_ids else ():
+        await connection.execute(step, ride_ids)
+
+
+async def _pack_singly(connection: Connection, ended_for_s: float) -> int:
+    """As many as a batch, each in a transaction of its own; who is to blame is set apart."""
+    for number in range(RIDES_AT_ONCE):
+        async with connection.transaction():
+            ride_ids = await _take(connection, ended_for_s, 1)
+            if not ride_ids:
+                return number
+            try:
+                async with connection.transaction():
+                    await _pack(connection, ride_ids)
+            except REFUSALS as error:
+                await connection.execute(_REFUSE, ride_ids[0], str(error))
+                _log.error("ride cannot be packed", ride_id=ride_ids[0], reason=str(error))
+    return RIDES_AT_ONCE

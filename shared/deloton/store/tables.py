@@ -212,6 +212,7 @@ rides_to_pack = Table(
         autoincrement=False,
     ),
     Column("since", _UTC, nullable=False, server_default=func.now()),
+    Column("refused", Text, comment="why it cannot be packed; NULL: it waits"),
     Index("ix_rides_to_pack_since", "since"),
     comment="Rides that have ended, or changed after it, and are not packed since.",
 )

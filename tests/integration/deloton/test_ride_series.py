@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from bike_simulator import FAULT_PRESETS, FaultRates, FleetPlan, simulate
 from deloton.store.database import connect_pool
-from deloton.store.series import LONGEST_PACKED, pack_rides
+from deloton.store.series import LONGEST_PACKED, Waiting, pack_rides, waiting_rides
 from tests.oracle.straightforward import Expected, RawMessage, expected_rows, read_streams
 
 START_AT: Final = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -69,7 +69,7 @@ async def pack_all(pool: asyncpg.Pool) -> None:
     """Pack until nothing waits."""
     while await pack_rides(pool, ended_for_s=0):
         pass
-    assert await pool.fetchval("SELECT count(*) FROM rides_to_pack") == 0
+    assert (await waiting_rides(pool)).ride_count == 0
 
 
 async def differences(pool: asyncpg.Pool) -> list[dict[str, Any]]:
@@ -229,9 +229,38 @@ async def test_a_packed_ride_is_told_once_and_so_is_one_that_is_not(pool: asyncp
 async def test_a_ride_too_long_to_be_packed_stays_as_rows(pool: asyncpg.Pool) -> None:
     ride_id = await store_ride(pool, [a_second(number) for number in range(LONGEST_PACKED + 1)])
     await pack_all(pool)
+    assert await pool.fetchval("SELECT refused FROM rides_to_pack") == "too long"
     assert await pool.fetchval("SELECT count(*) FROM ride_series") == 0
     told = await pool.fetchval("SELECT count(*) FROM readings_of($1, $2)", ride_id, START_AT)
     assert told == LONGEST_PACKED + 1
+
+
+async def test_a_ride_that_cannot_be_packed_holds_up_nobody_and_says_why(
+    pool: asyncpg.Pool,
+) -> None:
+    packed = [await store_ride(pool, SEEN, f"SN{number}") for number in range(3)]
+    culprit = await store_ride(pool, SEEN, "SN7")
+    await pool.execute("INSERT INTO readings (ride_id, at) VALUES ($1, 'infinity')", culprit)
+    packed += [await store_ride(pool, SEEN, f"SN1{number}") for number in range(3)]
+    await pack_all(pool)
+    assert await waiting_rides(pool) == Waiting(ride_count=0, refused_count=1)
+    [refused] = await pool.fetch("SELECT ride_id, refused FROM rides_to_pack")
+    assert tuple(refused) == (culprit, "bigint out of range")
+    found = await pool.fetch("SELECT ride_id FROM ride_series ORDER BY 1")
+    assert [ride_id for (ride_id,) in found] == packed
+
+
+async def test_a_ride_that_could_not_be_packed_is_tried_again_once_it_changes(
+    pool: asyncpg.Pool,
+) -> None:
+    ride_id = await store_ride(pool, SEEN)
+    await pool.execute("INSERT INTO readings (ride_id, at) VALUES ($1, 'infinity')", ride_id)
+    await pack_all(pool)
+    await pool.execute("DELETE FROM readings WHERE at = 'infinity'")
+    await end_ride(pool, ride_id)
+    await pack_all(pool)
+    assert await waiting_rides(pool) == Waiting(ride_count=0, refused_count=0)
+    assert await differences(pool) == []
 
 
 async def test_a_ride_that_ends_anew_is_packed_anew(pool: asyncpg.Pool) -> None:

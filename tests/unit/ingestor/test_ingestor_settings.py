@@ -27,6 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("READINGS_RETENTION_DAYS", "-1"),
         ("READINGS_RETENTION_DAYS", "1.5"),
         ("READINGS_RETENTION_DAYS", "10000000"),
+        ("PACK_AFTER_S", "-1"),
         ("SESSION_TIMEOUT_S", "0.5"),
         ("FETCH_BYTES", "1000"),
         ("BATCH_RECORDS", "0"),
