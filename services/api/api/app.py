@@ -18,9 +18,7 @@ from starlette_compress import CompressMiddleware, add_compress_type
 
 from api.access.gate import Admits, Gate, LinkLimiter, RateLimiter
 from api.access.key_store import KeyStore
-from api.contract.answers import View
 from api.contract.openapi import Takes, kinds_as_table, tidy
-from api.contract.parameters import LiveParameters
 from api.contract.problems import (
     INTERNAL,
     INVALID_PARAMETER,
@@ -35,15 +33,14 @@ from api.contract.ride_file import TCX
 from api.routes import alert_wishes, alerts, changes, figures, live, operations, riders, rides
 from api.routes.context import Context, Lanes
 from api.settings import ApiSettings
-from api.store import queries
 from api.store.database import Database
 from api.web.access_log import Accounted
 from api.web.asked import Asked
 from api.web.heads import HeadLikeGet
-from api.web.live import LiveFeeds
+from api.web.live import LiveFeeds, LivePages
+from api.web.live_rides import LiveRides
 from api.web.metrics import LISTENERS, Measured
 from api.web.response_headers import AnswerHeaders
-from deloton.rules.calendar import day_of
 from deloton.running.alert_links import AlertLinks
 from deloton.running.web_headers import SecurityHeaders
 
@@ -134,17 +131,15 @@ def _put_together(app: FastAPI, settings: ApiSettings) -> None:
     def now() -> datetime:
         return datetime.now(UTC)
 
-    async def live_rides(asked: tuple[LiveParameters, bool]) -> list[str]:
-        parameters, personal = asked
-        view = View(personal, day_of(now(), zone))
-        return await database.told(queries.live_rides(parameters, view))
-
-    feeds = LiveFeeds(live_rides)
+    live = LiveRides(database, zone, now)
+    feeds = LiveFeeds(live.changes)
     LISTENERS.set_function(lambda: feeds.listeners)
     keys = settings.link_keys
     links = AlertLinks(keys) if keys else None
     kept_for = timedelta(days=settings.changes_retention_days)
-    app.state.context = Context(database, feeds, Lanes(), zone, now, kept_for, links)
+    app.state.context = Context(
+        database, LivePages(live.page), feeds, Lanes(), zone, now, kept_for, links
+    )
     app.state.link_limiter = LinkLimiter()
     app.state.gate = Gate(KeyStore(database), RateLimiter())
 

@@ -8,18 +8,23 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, Union
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
+    CompoundSelect,
+    DateTime,
     Float,
     FrameClause,
     FrameClauseType,
     FromClause,
     Select,
     Text,
+    bindparam,
     case,
     cast,
     func,
     literal,
     literal_column,
+    not_,
     select,
     true,
     union_all,
@@ -56,6 +61,13 @@ OF_A_DAY: Final = (
 # Readings of a ride are looked for this near its start: clocks may jump, rides may be long.
 BEFORE_START = timedelta(days=1)
 AFTER_START = timedelta(days=2)
+# Most rides in progress began within so long; the others' clocks, or the ingestor, are behind.
+RECENT: Final = timedelta(hours=6)
+
+_RECENT_FROM, _RECENT_TO, _READ_FROM, _READ_TO = (
+    bindparam(name, type_=DateTime(timezone=True))
+    for name in ("recent_from", "recent_to", "read_from", "read_to")
+)
 
 
 def of_ride(ride_id: Given[int], started_at: Given[datetime]) -> ColumnElement[bool]:
@@ -232,39 +244,48 @@ def ride_totals_by_gender(from_at: Given[datetime], to_at: Given[datetime]) -> S
     )
 
 
-def rides_in_progress() -> Select[Any]:
-    """One row per ride in progress, by its id: the ride, its rider, and its last reading.
+def open_rides() -> Select[Any]:
+    """Every ride in progress, and who rides; `with_last_reading` tells where it stands."""
+    return (
+        select(
+            *(rides.c[name] for name in ("ride_id", "rider_id", "bike_serial", "started_at")),
+            *(riders.c[name] for name in ("title", "first_name", "last_name", "gender", "born_on")),
+        )
+        .select_from(rides.outerjoin(riders, riders.c.rider_id == rides.c.rider_id))
+        .where(rides.c.ended_at.is_(None))
+    )
 
-    The reading's columns are None until the first one is stored.
+
+def with_last_reading(open_ones: CTE) -> CompoundSelect[Any]:
+    """Every row of `open_ones`, and the columns of its ride's last reading: None before the first.
+
+    Takes the values of `recent_bounds`. Of rides that began lately the bounds of readings are the
+    same for all, so that a plan is made for few partitions: a tenth of the time, with many rides.
     """
+    begun_lately = open_ones.c.started_at.between(_RECENT_FROM, _RECENT_TO)
+    return union_all(
+        _with_last(open_ones, readings.c.at.between(_READ_FROM, _READ_TO)).where(begun_lately),
+        _with_last(open_ones, _near(open_ones.c.started_at)).where(not_(begun_lately)),
+    )
+
+
+def recent_bounds(now: datetime) -> dict[str, datetime]:
+    """The values of `with_last_reading`: which starts are recent, and where their readings lie."""
+    recent_from, recent_to = now - RECENT, now + RECENT
+    return {
+        "recent_from": recent_from,
+        "recent_to": recent_to,
+        "read_from": recent_from - BEFORE_START,
+        "read_to": recent_to + AFTER_START,
+    }
+
+
+def _with_last(open_ones: CTE, near: ColumnElement[bool]) -> Select[Any]:
     last = (
-        select(readings)
-        .where(readings.c.ride_id == rides.c.ride_id, _near(rides.c.started_at))
+        select(*(column for column in readings.c if column.name != "ride_id"))
+        .where(readings.c.ride_id == open_ones.c.ride_id, near)
         .order_by(readings.c.at.desc())
         .limit(1)
         .lateral("last")
     )
-    return (
-        select(
-            rides.c.ride_id,
-            rides.c.rider_id,
-            rides.c.bike_serial,
-            rides.c.started_at,
-            riders.c.title,
-            riders.c.first_name,
-            riders.c.last_name,
-            riders.c.gender,
-            riders.c.born_on,
-            last.c.at,
-            last.c.elapsed_s,
-            last.c.heart_rate_bpm,
-            last.c.cadence_rpm,
-            last.c.resistance,
-            last.c.power_watts,
-        )
-        .select_from(
-            rides.outerjoin(riders, riders.c.rider_id == rides.c.rider_id).outerjoin(last, true())
-        )
-        .where(rides.c.ended_at.is_(None))
-        .order_by(rides.c.ride_id)
-    )
+    return select(open_ones, *last.c).select_from(open_ones.outerjoin(last, true()))

@@ -71,11 +71,11 @@ async def test_a_stream_tells_of_the_outage_and_goes_on(
         assert (await anext(events))["event"] == "picture"
         own_postgres.stop()
         event = await anext(events)
-        while event["event"] == "picture":
+        while event["event"] == "changes":
             event = await anext(events)
         assert json.loads(event["data"])["type"] == "/problems/database-away"
         own_postgres.start()
-        assert (await anext(events))["event"] == "picture"
+        assert (await anext(events))["event"] == "changes"
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,10 @@ from pydantic import SecretStr
 
 from api.access.credentials import Scope
 from api.app import create_app
+from api.contract.answers import View
+from api.contract.parameters import LiveParameters
 from api.settings import ApiSettings
+from api.store.queries import NOTHING_SEEN, live_changes
 from demo.embedded_postgres import EmbeddedPostgres
 from tests.conftest import unique
 from tests.integration.api.served import make_key
@@ -98,6 +102,9 @@ ASKED = [
     *(f"/v1/leaderboard?{DAY}&period={period}" for period in ("day", "week", "month", "all")),
     "/v1/leaderboard?period=all&metric=energy_kj&limit=100",
     "/v1/live",
+    "/v1/live?limit=1",
+    "/v1/live?bike=SN77",
+    "/v1/live?alerted=true",
     "/v1/alerts",
     f"/v1/alerts?{DAY}",
     "/v1/alerts?rider_id=77",
@@ -197,6 +204,17 @@ async def test_no_question_reads_a_whole_table(
 async def test_no_deletion_reads_a_whole_table(asker: Asker, full_database: str, path: str) -> None:
     assert (await asker.client.delete(path)).status_code == 204
     assert await whole_tables_read(full_database, asker.statements) == []
+
+
+@pytest.mark.parametrize("asked", [{}, {"bike": "SN77"}, {"alerted": True}])
+async def test_following_the_live_rides_reads_no_whole_table(
+    full_database: str, asked: dict[str, Any]
+) -> None:
+    now = datetime.now(UTC)
+    view = View(personal=False, today=now.date())
+    changes = live_changes(LiveParameters(**asked), view, now, NOTHING_SEEN)
+    found = await whole_tables_read(full_database, [(changes.statement.sql, tuple(changes.values))])
+    assert found == []
 
 
 async def test_every_route_that_reads_is_asked(asker: Asker) -> None:

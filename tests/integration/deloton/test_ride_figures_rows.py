@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from sqlalchemy import RowMapping, Select, insert
+from sqlalchemy import Executable, RowMapping, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from deloton.store import ride_figures
@@ -65,7 +65,7 @@ async def store_readings(
     await connection.execute(insert(readings), rows)
 
 
-async def rows_of(connection: AsyncConnection, query: Select[Any]) -> Sequence[RowMapping]:
+async def rows_of(connection: AsyncConnection, query: Executable) -> Sequence[RowMapping]:
     """What a select gives."""
     result = await connection.execute(query)
     return list(result.mappings())
@@ -199,8 +199,10 @@ async def test_rides_in_progress_come_with_their_last_reading_or_none(
     await store_readings(connection, riding, [10.0, 20.0, 30.0])
     announced = await store_ride(connection, 5, rider_id=None)
     await store_ride(connection, 9, energy_kj=1.0)
-    rows = await rows_of(connection, ride_figures.rides_in_progress())
-    assert [(row["ride_id"], row["power_watts"], row["gender"]) for row in rows] == [
-        (riding, 30.0, "female"),
-        (announced, None, None),
-    ]
+    for now in (START_AT, START_AT + timedelta(days=90)):
+        query = ride_figures.with_last_reading(ride_figures.open_rides().cte("open_ones"))
+        rows = await rows_of(connection, query.params(**ride_figures.recent_bounds(now)))
+        assert sorted((row["ride_id"], row["power_watts"], row["gender"]) for row in rows) == [
+            (riding, 30.0, "female"),
+            (announced, None, None),
+        ]

@@ -31,6 +31,8 @@ LARGEST_PAGE = 500
 DEFAULT_PAGE = 100
 LARGEST_READINGS_PAGE = 5_000
 DEFAULT_READINGS_PAGE = 1_000
+LARGEST_LIVE_PAGE = 2_000
+DEFAULT_LIVE_PAGE = 1_000
 LONGEST_CURVE = timedelta(days=366)
 
 # What parameters were called before, and are still known by.
@@ -97,12 +99,19 @@ def _names_of_columns(text: object) -> object:
     return names
 
 
+def _yes_or_no(text: object) -> object:
+    if isinstance(text, str) and text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text
+
+
 _WHOLE = BeforeValidator(_whole_number)
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date), AfterValidator(_in_reach)]
 IsoTime = Annotated[datetime, BeforeValidator(_iso_time), AfterValidator(_in_reach_and_utc)]
 # The bounds come first: behind a validator they would not be told in the document.
 Id = Annotated[int, Field(ge=0, le=LARGEST_ID), _WHOLE]
+YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
 Words = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 CursorText = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9_-]+$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -292,6 +301,22 @@ class LiveParameters(Parameters):
         None,
         description="The town in the rider's address, in any case of letters. Needs the scope "
         "`personal`.",
+    )
+    alerted: YesOrNo | None = Field(
+        None,
+        description="Rides in which a heart rate left the rider's limits (`/v1/alerts` tells which "
+        "and when), or those in which none did.",
+    )
+
+
+class LivePageParameters(LiveParameters):
+    """Which rides in progress, page by page."""
+
+    limit: Annotated[int, Field(ge=1, le=LARGEST_LIVE_PAGE), _WHOLE] = Field(
+        DEFAULT_LIVE_PAGE, description="Rides a page."
+    )
+    cursor: CursorText | None = Field(
+        None, description="Where a page ended. Take it from `next`; keep the other parameters."
     )
 
 

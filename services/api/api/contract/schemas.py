@@ -298,10 +298,36 @@ class LiveRide(Answer):
 
 
 class LivePicture(Answer):
-    """Every ride in progress at a moment."""
+    """Rides in progress at a moment, the longest under way first."""
 
     at: datetime = Field(description="When the database was asked.", examples=[_TIME])
     rides: list[LiveRide]
+    next: str | None = Field(
+        description="The address of the following page; null on the last one.", examples=[None]
+    )
+
+
+class LiveReadings(Answer):
+    """The newest readings of several rides: lists of the same length, a place in each a ride's."""
+
+    ride_id: list[int]
+    at: list[datetime | None]
+    elapsed_s: list[float | None]
+    heart_rate_bpm: list[float | None]
+    cadence_rpm: list[float | None]
+    resistance: list[float | None]
+    power_watts: list[float | None]
+
+
+class LiveEvent(Answer):
+    """The data of an event `picture` or `changes`; what has nothing to tell is left out."""
+
+    at: datetime
+    rides: list[LiveRide] = Field(
+        [], description="Rides that are new here, or whose rider came to be known: whole."
+    )
+    readings: LiveReadings | None = Field(None, description="Of rides that were told of before.")
+    ended: list[int] = Field([], description="Rides that are no longer under way: their ids.")
 
 
 class Alert(Answer):

@@ -13,7 +13,7 @@ from api.contract.answers import View
 from api.store.database import Database
 from api.web.lanes import Lane
 from api.web.lists import Reader
-from api.web.live import LiveFeeds
+from api.web.live import LiveFeeds, LivePages
 from deloton.rules.calendar import day_of
 from deloton.running.alert_links import AlertLinks
 
@@ -28,14 +28,15 @@ class Lanes:
 
 @dataclass(frozen=True)
 class Context:
-    """The database, the live feeds, what bounds answers that last, the company's clock.
+    """The database, rides in progress, what bounds answers that last, the company's clock.
 
-    A live feed is called by what is asked for and whether personal fields may leave. `links`
-    opens the links of mails; None: nobody makes any.
+    Live pages and feeds are called by what is asked for and whether personal fields may leave.
+    `links` opens the links of mails; None: nobody makes any.
     """
 
     database: Database
-    live: LiveFeeds
+    live_pages: LivePages
+    live_feeds: LiveFeeds
     lanes: Lanes
     zone: ZoneInfo
     now: Callable[[], datetime]

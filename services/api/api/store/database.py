@@ -111,6 +111,8 @@ class Database:
                         "idle_in_transaction_session_timeout": "60s",
                         "plan_cache_mode": "force_custom_plan",
                         "jit": "off",
+                        # Pictures of many live rides are sorted and joined without files.
+                        "work_mem": "16MB",
                     },
                     tidied=False,
                 )

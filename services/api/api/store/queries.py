@@ -16,17 +16,23 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Double,
     Float,
+    FromClause,
     Integer,
     Interval,
     Select,
+    Text,
     any_,
     bindparam,
     cast,
+    exists,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
+    union_all,
 )
 
 from api.contract.answers import View
@@ -41,13 +47,16 @@ from api.contract.parameters import (
     RideSort,
     RidesParameters,
 )
+from api.contract.schemas import Reading
 from api.store.statements import Question, Statement, statement
 from api.store.told import (
     WHO,
     alert_fields,
+    in_columns,
     live_ride_fields,
     reading_fields,
     ride_fields,
+    some_at_a_time,
     told,
 )
 from deloton.events import Gender
@@ -57,12 +66,14 @@ from deloton.store.ride_figures import (
     best_mean_powers,
     heart_rate_seconds,
     of_ride,
+    open_rides,
     personal_bests,
     readings_span,
+    recent_bounds,
     ride_totals,
     ride_totals_by_gender,
-    rides_in_progress,
     together,
+    with_last_reading,
 )
 from deloton.store.tables import heart_rate_alerts, readings, riders, rides
 
@@ -87,6 +98,8 @@ _TO_AT = bindparam("to_at", type_=DateTime(timezone=True))
 _STARTED_AT = bindparam("started_at", type_=DateTime(timezone=True))
 _LIMIT = bindparam("limit", type_=Integer)
 
+_HAS_ALERT = exists().where(heart_rate_alerts.c.ride_id == rides.c.ride_id)
+
 # Conditions by what asks for them; most are the name of the value that they take.
 _OF_RIDERS: Final[dict[str, ColumnElement[bool]]] = {
     "gender": riders.c.gender == bindparam("gender"),
@@ -108,6 +121,8 @@ _OF_RIDES: Final[dict[str, ColumnElement[bool]]] = {
     "bike": rides.c.bike_serial == bindparam("bike"),
     "live": rides.c.ended_at.is_(None),
     "ended": rides.c.ended_at.is_not(None),
+    "alerted": _HAS_ALERT,
+    "not_alerted": ~_HAS_ALERT,
 }
 _OF_ALERTS: Final[dict[str, ColumnElement[bool]]] = {
     "from_at": heart_rate_alerts.c.measured_at >= _FROM_AT,
@@ -118,6 +133,14 @@ _OF_ALERTS: Final[dict[str, ColumnElement[bool]]] = {
     "level": heart_rate_alerts.c.level == bindparam("level"),
     "state": heart_rate_alerts.c.state == bindparam("state"),
 }
+
+# A server-sent event tells of so many: some 150 kB.
+RIDES_TOLD_AT_ONCE: Final = 500
+READINGS_TOLD_AT_ONCE: Final = 2_000
+LIVE_COLUMNS: Final = ("ride_id", *Reading.model_fields)
+NOTHING_SEEN: Final = "{}|{}|{}"
+_SEEN: Final = bindparam("seen", type_=Text)
+_SEEN_KINDS: Final = ((1, BigInteger), (2, BigInteger), (3, Double))
 
 RiderFilter = dict[str, Any]
 
@@ -250,17 +273,104 @@ def _place(after: Cursor[Any] | None) -> dict[str, Any]:
     return {} if after is None else {"after_value": after.value, "after_id": after.row_id}
 
 
-def live_rides(asked: LiveParameters, view: View) -> Question:
-    """Rides in progress with their last reading, by their ids."""
-    values = asked.model_dump(exclude_none=True)
-    made = _live_rides(frozenset(values), view.personal)
-    return Question(made, {**values, "today": view.today})
+def live_page(
+    asked: LiveParameters,
+    view: View,
+    now: datetime,
+    *,
+    after: Cursor[Any] | None = None,
+    limit: int,
+) -> Question:
+    """Rides in progress with their last reading, the longest under way first."""
+    values = _of_live(asked)
+    made = _live_page(frozenset(values), after is not None, view.personal)
+    times = {"today": view.today, **recent_bounds(now)}
+    return Question(made, {**values, **times, "limit": limit, **_place(after)})
 
 
 @cache
-def _live_rides(names: frozenset[str], personal: bool) -> Statement:
-    page = rides_in_progress().where(*_conditions(_OF_RIDES, names)).subquery("page")
+def _live_page(names: frozenset[str], follows: bool, personal: bool) -> Statement:
+    query = open_rides().where(*_conditions(_OF_RIDES, names))
+    order = (rides.c.started_at, rides.c.ride_id)
+    picked = _page(query, order, follows=follows, descending=False).cte("open_ones")
+    last = with_last_reading(picked).subquery("last")
+    page = select(last).order_by(last.c.started_at, last.c.ride_id).subquery("page")
     return statement(told(live_ride_fields(page, personal=personal)))
+
+
+def live_changes(asked: LiveParameters, view: View, now: datetime, seen: str) -> Question:
+    """What has changed of the rides in progress since the moment of which `seen` tells.
+
+    `seen` is what the answer says under that name, or `NOTHING_SEEN`. Rows of two columns, `what`
+    and `told`: `rides` (some of those that began, or whose rider came to be known; JSON objects
+    with commas between), `readings` (the newest of some others, as JSON in columns), `ended` (the
+    ids of those that are no longer under way, as a JSON list), and `seen`.
+    """
+    values = {**_of_live(asked), **recent_bounds(now), "today": view.today, "seen": seen}
+    return Question(_live_changes(frozenset(_of_live(asked)), view.personal), values)
+
+
+@cache
+def _live_changes(names: frozenset[str], personal: bool) -> Statement:
+    open_ones = open_rides().where(*_conditions(_OF_RIDES, names)).cte("open_ones")
+    current = with_last_reading(open_ones).cte("current")
+    parts = [cast(func.split_part(_SEEN, "|", number), ARRAY(kind)) for number, kind in _SEEN_KINDS]
+    unnested = func.unnest(*parts).table_valued("ride_id", "rider_id", "read_s", name="unnested")
+    before = select(unnested.render_derived()).cte("before")
+    both = current.outerjoin(before, before.c.ride_id == current.c.ride_id)
+    is_known = before.c.rider_id == _rider_or_none(current)
+    new = select(current).select_from(both).where(is_known.is_not(True)).subquery("new")
+    moved = select(current).select_from(both).where(is_known, _has_moved(current, before))
+    gone = (
+        select(cast(func.json_agg(before.c.ride_id), Text).label("told"))
+        .select_from(before.outerjoin(current, before.c.ride_id == current.c.ride_id))
+        .where(current.c.ride_id.is_(None))
+        .having(func.count() > 0)
+    )
+    answers = {
+        "rides": some_at_a_time(live_ride_fields(new, personal=personal), RIDES_TOLD_AT_ONCE),
+        "readings": in_columns(moved.subquery("moved"), LIVE_COLUMNS, READINGS_TOLD_AT_ONCE),
+        "ended": gone,
+        "seen": _seen_of(current),
+    }
+    rows = ((what, answer.subquery(f"of_{what}")) for what, answer in answers.items())
+    return statement(
+        union_all(
+            *(
+                select(literal_column(f"'{what}'", Text).label("what"), of.c.told)
+                for what, of in rows
+            )
+        )
+    )
+
+
+def _of_live(asked: LiveParameters) -> dict[str, Any]:
+    """What is asked of rides in progress, by the names of `_OF_RIDES`."""
+    values = asked.model_dump(include=set(LiveParameters.model_fields), exclude_none=True)
+    alerted = values.pop("alerted", None)
+    if alerted is not None:
+        values["alerted" if alerted else "not_alerted"] = None
+    return values
+
+
+def _rider_or_none(page: FromClause) -> ColumnElement[int]:
+    """A rider's id, and a number that is nobody's where that is not known."""
+    return func.coalesce(page.c.rider_id, literal_column("-1", BigInteger))
+
+
+def _has_moved(current: FromClause, before: FromClause) -> ColumnElement[bool]:
+    return _read_s(current).is_distinct_from(before.c.read_s)
+
+
+def _read_s(page: FromClause) -> ColumnElement[float | None]:
+    return func.date_part("epoch", page.c.at, type_=Double)
+
+
+def _seen_of(current: FromClause) -> Select[str]:
+    """Three arrays of the same length in one text: rides, riders, times of the last readings."""
+    of_each = (current.c.ride_id, _rider_or_none(current), _read_s(current))
+    arrays = (func.coalesce(cast(func.array_agg(each), Text), "{}") for each in of_each)
+    return select(func.concat_ws("|", *arrays).label("told"))
 
 
 _RIDE = statement(

@@ -5,7 +5,7 @@ models in `contract.schemas` describe the same; a test holds the two together, f
 Times are ISO 8601 in UTC, with microseconds where there are any.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -67,6 +67,24 @@ def list_of(fields: Fields) -> ColumnElement[Any]:
     )
 
 
+def some_at_a_time(fields: Fields, many: int) -> Select[str]:
+    """As `told`, so many rows in each: separated by commas, in the order in which they come."""
+    each = told(fields).subquery("each")
+    numbered = select(each.c.told, func.row_number().over().label("number")).subquery("numbered")
+    together = func.string_agg(numbered.c.told, _word(","))
+    return select(together.label("told")).group_by((numbered.c.number - 1) // many)
+
+
+def in_columns(page: FromClause, names: Sequence[str], many: int) -> Select[str]:
+    """One column, `told`: so many rows in each, as a JSON object of equally long lists by name."""
+    numbered = select(
+        *(page.c[name] for name in names), func.row_number().over().label("number")
+    ).subquery("numbered")
+    pairs = ((_word(name), func.json_agg(_written(numbered.c[name]))) for name in names)
+    columns = func.json_build_object(*(part for pair in pairs for part in pair))
+    return select(cast(columns, Text).label("told")).group_by((numbered.c.number - 1) // many)
+
+
 def ride_fields(page: FromClause, *, personal: bool) -> Fields:
     """A ride of a list; `page` holds rides and who rode them."""
     return {
@@ -82,7 +100,7 @@ def ride_fields(page: FromClause, *, personal: bool) -> Fields:
 
 
 def live_ride_fields(page: FromClause, *, personal: bool) -> Fields:
-    """A ride in progress; `page` is `ride_figures.rides_in_progress`."""
+    """A ride in progress; `page` is `ride_figures.with_last_reading`."""
     last_reading = _object(reading_fields(page))
     return {
         "ride_id": page.c.ride_id,

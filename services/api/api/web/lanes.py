@@ -53,10 +53,15 @@ class Lane:
         return _Download(self, key_id, self._paced(pieces), media_type, headers)
 
     def events(
-        self, key_id: str, events: AsyncIterator[bytes], *, ping_s: int, send_within_s: float
+        self,
+        key_id: str,
+        events: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        *,
+        send_within_s: float,
     ) -> EventSourceResponse:
-        """A stream of events."""
-        return _Events(self, key_id, events, ping_s, send_within_s)
+        """A stream of events; whoever makes them keeps the connection alive."""
+        return _Events(self, key_id, events, headers, send_within_s)
 
     async def _paced(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         while True:
@@ -95,10 +100,10 @@ class _Events(EventSourceResponse):
         lane: Lane,
         key_id: str,
         events: AsyncIterator[bytes],
-        ping_s: int,
+        headers: Mapping[str, str],
         send_within_s: float,
     ) -> None:
-        super().__init__(events, ping=ping_s, send_timeout=send_within_s)
+        super().__init__(events, headers=headers, ping=0, send_timeout=send_within_s)
         self._lane = lane
         self._key_id = key_id
 
