@@ -32,13 +32,13 @@ from api.contract.problems import (
 from api.contract.ride_file import TCX
 from api.routes import alert_wishes, alerts, changes, figures, live, operations, riders, rides
 from api.routes.context import Context, Lanes
+from api.routes.live_rides import LiveRides
 from api.settings import ApiSettings
 from api.store.database import Database
 from api.web.access_log import Accounted
 from api.web.asked import Asked
 from api.web.heads import HeadLikeGet
 from api.web.live import LiveFeeds, LivePages
-from api.web.live_rides import LiveRides
 from api.web.metrics import LISTENERS, Measured
 from api.web.response_headers import AnswerHeaders
 from deloton.running.alert_links import AlertLinks

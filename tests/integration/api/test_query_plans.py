@@ -105,6 +105,7 @@ ASKED = [
     "/v1/live?limit=1",
     "/v1/live?bike=SN77",
     "/v1/live?alerted=true",
+    "/v1/changes",
     "/v1/alerts",
     f"/v1/alerts?{DAY}",
     "/v1/alerts?rider_id=77",
