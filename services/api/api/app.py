@@ -30,7 +30,17 @@ from api.contract.problems import (
     Problem,
 )
 from api.contract.ride_file import TCX
-from api.routes import alert_wishes, alerts, changes, figures, live, operations, riders, rides
+from api.routes import (
+    alert_wishes,
+    alerts,
+    bikes,
+    changes,
+    figures,
+    live,
+    operations,
+    riders,
+    rides,
+)
 from api.routes.context import Context, Lanes
 from api.routes.live_rides import LiveRides
 from api.settings import ApiSettings
@@ -73,11 +83,12 @@ request in our logs.
 
 """
 # What is asked most is looked for first.
-_RESOURCES = (live, rides, riders, figures, alerts, changes, operations, alert_wishes)
+_RESOURCES = (live, rides, riders, bikes, figures, alerts, changes, operations, alert_wishes)
 _ALWAYS_GET = ("/", "/docs", "/openapi.json")
 _TAGS = [
     {"name": "rides", "description": "Rides and their readings."},
-    {"name": "riders", "description": "Riders: figures, export and erasure."},
+    {"name": "riders", "description": "Riders: lists, figures, export and erasure."},
+    {"name": "bikes", "description": "Bikes that were ever ridden."},
     {"name": "figures", "description": "Days and leaders."},
     {"name": "live", "description": "Rides in progress."},
     {"name": "alerts", "description": "Abnormal heart rates."},

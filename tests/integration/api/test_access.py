@@ -78,10 +78,11 @@ async def test_nothing_personal_leaves_without_its_scope(served: Served, accept:
 
 async def test_the_filter_by_town_needs_the_scope_personal(served: Served) -> None:
     async with await served.client() as client:
-        answer = await client.get("/v1/rides", params={"city": "Exampleton"})
-    assert answer.status_code == 403
-    assert answer.json()["type"] == "/problems/scope-missing"
-    assert "personal" in answer.json()["detail"]
+        for path in ("/v1/rides", "/v1/riders", "/v1/live"):
+            answer = await client.get(path, params={"city": "Exampleton"})
+            assert answer.status_code == 403
+            assert answer.json()["type"] == "/problems/scope-missing"
+            assert "personal" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,8 @@ async def test_the_log_tells_who_read_whose_data_and_nothing_of_them(served: Ser
     asked = [
         ("/v1/rides?town=Exampleton", "/v1/rides", 200, 2, [7001]),
         ("/v1/rides/4713", "/v1/rides/{ride_id}", 200, 0, [7002]),
+        ("/v1/rides/4713.csv", "/v1/rides/{ride_id}.csv", 200, 100, [7002]),
+        ("/v1/riders?limit=2", "/v1/riders", 200, 2, [7001, 7002]),
         ("/v1/alerts?limit=2", "/v1/alerts", 200, 2, [7001, 7002]),
         ("/v1/leaderboard?period=all&limit=1", "/v1/leaderboard", 200, 1, [7001]),
         ("/v1/riders/Ada", "/v1/riders/{rider_id}", 422, 0, []),

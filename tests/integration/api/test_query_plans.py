@@ -93,6 +93,15 @@ ASKED = [
     "/v1/rides/90000/readings?resolution_s=60",
     "/v1/rides/90000/series",
     "/v1/rides/90000/series?resolution=1min&columns=power_watts",
+    "/v1/riders?limit=500",
+    *(
+        f"/v1/riders?{asked}"
+        for asked in ("gender=female", "min_age=30&max_age=31", "town=town+77")
+    ),
+    "/v1/riders?town=nowhere",
+    "/v1/bikes",
+    "/v1/bikes?bike=SN77",
+    "/v1/bikes?firmware=nothing",
     "/v1/riders/77",
     "/v1/riders/77/rides",
     "/v1/riders/77/rides?sort=-max_power_watts",
@@ -109,6 +118,8 @@ ASKED = [
     "/v1/alerts",
     f"/v1/alerts?{DAY}",
     "/v1/alerts?rider_id=77",
+    "/v1/changes",
+    "/v1/changes?after=0",
 ]
 
 

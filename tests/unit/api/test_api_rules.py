@@ -13,7 +13,7 @@ from api.access.credentials import (
     read_credential,
 )
 from api.contract.answers import per_kg
-from api.contract.csv_rows import columns_of, lines
+from api.contract.csv_rows import lines
 from api.contract.negotiation import preferred
 from api.contract.paging import (
     AwareTime,
@@ -25,7 +25,7 @@ from api.contract.paging import (
 )
 from api.contract.parameters import LeaderMetric, Period, RideSort, RidesParameters
 from api.contract.problems import Problem
-from api.contract.schemas import Daily, Reading, Ride, Rider
+from api.contract.schemas import Daily, Ride, Rider
 from api.routes.figures import period_around
 from api.store.queries import OF_A_RIDER, within_time
 from deloton.rules.figures import FIGURES, LEADERS
@@ -158,8 +158,7 @@ def test_what_was_not_measured_is_an_empty_cell() -> None:
         "resistance": 30,
         "power_watts": 8.9,
     }
-    columns = columns_of(Reading, personal=False)
-    assert lines([reading], columns) == "2026-03-02T09:15:00.922427Z,1,,38,30,8.9\r\n"
+    assert lines([reading], list(reading)) == "2026-03-02T09:15:00.922427Z,1,,38,30,8.9\r\n"
 
 
 def test_a_cell_of_a_csv_is_never_a_formula() -> None:

@@ -18,13 +18,16 @@ Row = Mapping[str, Any]
 
 
 def columns_of(model: type[BaseModel], *, personal: bool) -> list[str]:
-    """The columns of a model, in its order; those of the rider, flattened."""
+    """The columns of a model, in its order; those of the rider, flattened.
+
+    Fields that may be left out are those that the scope `personal` opens.
+    """
     columns = []
-    for name in model.model_fields:
+    for name, field in model.model_fields.items():
         if name == "rider":
             columns += ["rider_id", "rider_gender", "rider_age_years"]
             columns += ["rider_name"] if personal else []
-        else:
+        elif personal or field.is_required():
             columns.append(name)
     return columns
 

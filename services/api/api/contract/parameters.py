@@ -113,7 +113,7 @@ IsoTime = Annotated[datetime, BeforeValidator(_iso_time), AfterValidator(_in_rea
 Id = Annotated[int, Field(ge=0, le=LARGEST_ID), _WHOLE]
 YesOrNo = Annotated[bool, BeforeValidator(_yes_or_no)]
 Words = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-CursorText = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9_-]+$")]
+CursorText = Annotated[str, Field(min_length=1, max_length=600, pattern=r"^[A-Za-z0-9_-]+$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Age = Annotated[int, Field(ge=PLAUSIBLE_AGES.start, le=PLAUSIBLE_AGES.stop - 1), _WHOLE]
 
@@ -266,13 +266,10 @@ class RiderRidesParameters(Span, Page):
     )
 
 
-class RidesParameters(RiderRidesParameters):
-    """Which rides, in which order."""
+class OfRiders(Parameters):
+    """What is asked of riders."""
 
-    rider_id: Id | None = Field(None, description="Who rode.")
-    gender: Gender | None = Field(
-        None, description="Of the rider; `unknown` also finds rides whose rider is not known."
-    )
+    gender: Gender | None = Field(None, description="The rider's gender.")
     min_age: _Age | None = Field(
         None, description="The rider's age today, not in the ride, at least (years)."
     )
@@ -290,6 +287,26 @@ class RidesParameters(RiderRidesParameters):
         if self.min_age is not None and self.max_age is not None and self.min_age > self.max_age:
             raise ValueError("min_age: must not be above max_age")
         return self
+
+
+class RidersParameters(OfRiders, Page):
+    """Which riders."""
+
+
+class RidesParameters(OfRiders, RiderRidesParameters):
+    """Which rides, in which order."""
+
+    rider_id: Id | None = Field(None, description="Who rode.")
+    gender: Gender | None = Field(
+        None, description="Of the rider; `unknown` also finds rides whose rider is not known."
+    )
+
+
+class BikesParameters(Page):
+    """Which bikes."""
+
+    bike: Words | None = Field(None, description="The bike's serial.", examples=["SN0000"])
+    firmware: Words | None = Field(None, description="The version that runs on the bike.")
 
 
 class LiveParameters(Parameters):

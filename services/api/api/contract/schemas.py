@@ -219,6 +219,53 @@ class Rider(Answer):
     personal_bests: list[PersonalBest]
 
 
+class ListedRider(Answer):
+    """A rider of a list."""
+
+    rider_id: int = Field(examples=[7001])
+    gender: Gender = Field(examples=["female"])
+    age_years: int | None = Field(description=_AGE, examples=[66])
+    name: str | None = Field(None, description=_PERSONAL, examples=["Ms Ada Example"])
+    town: str | None = Field(None, description=_PERSONAL, examples=["Exampleton"])
+    height_cm: float | None = Field(examples=[171.0])
+    weight_kg: float | None = Field(examples=[64.0])
+    last_ride_at: datetime | None = Field(
+        description="When the newest ride began, be it in progress.", examples=[_TIME]
+    )
+
+
+class RiderPage(Answer):
+    """A page of riders, by their numbers."""
+
+    riders: list[ListedRider]
+    next: str | None = Field(
+        description="The address of the following page; null on the last one.", examples=[None]
+    )
+
+
+class Bike(Answer):
+    """A bike that was ever ridden."""
+
+    bike_serial: str = Field(
+        description="`unknown:…` until the bike has told it.", examples=["SN0000"]
+    )
+    firmware: str | None = Field(description="The version that it told last.", examples=["1.4.2"])
+    last_ride_id: int | None = Field(description="The newest ride.", examples=[4711])
+    last_ride_at: datetime | None = Field(description="When that began.", examples=[_TIME])
+    last_ride_status: RideStatus | None = Field(
+        description="Whether that goes on.", examples=["ended"]
+    )
+
+
+class BikePage(Answer):
+    """A page of bikes, by their serials."""
+
+    bikes: list[Bike]
+    next: str | None = Field(
+        description="The address of the following page; null on the last one.", examples=[None]
+    )
+
+
 class BestPowers(Answer):
     """A rider's power curve over a span of time."""
 

@@ -1,21 +1,26 @@
 """SHELL: riders: who they are, their rides and bests; what is held of them, and erasing it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
+from api.access.credentials import Scope
 from api.access.gate import Eraser, PersonalReader, Reader
 from api.contract.answers import best_power_of, rider_of
+from api.contract.csv_rows import columns_of
 from api.contract.openapi import deletion_responses, list_responses, responses
+from api.contract.paging import Cursor
 from api.contract.parameters import (
+    DEFAULT_PAGE,
     BestPowersParameters,
     Id,
     Parameters,
     ReasonParameters,
     RiderRidesParameters,
+    RidersParameters,
 )
 from api.contract.problems import NOT_FOUND, TOO_MANY_OPEN, not_found, parameter_problem
-from api.contract.schemas import BestPowers, Export, RidePage, Rider
+from api.contract.schemas import BestPowers, Export, ListedRider, RidePage, Rider, RiderPage
 from api.routes.context import Context, InContext
 from api.routes.rides import ride_list
 from api.store import queries
@@ -23,11 +28,46 @@ from api.store.database import Row
 from api.store.deletion import erase_rider
 from api.store.export import export_rider, note_export
 from api.web.asked import query
+from api.web.lists import Listing, respond
 from deloton.rules.calendar import ONE_DAY, midnight
 
 router = APIRouter(prefix="/v1", tags=["riders"])
 
 RiderId = Annotated[Id, Path(description="The rider's number.", examples=[7001])]
+
+
+@router.get("/riders", summary="List riders", response_model=RiderPage, responses=list_responses())
+async def list_riders(
+    request: Request,
+    access: Reader,
+    context: InContext,
+    asked: Annotated[RidersParameters, query(RidersParameters)],
+) -> Response:
+    """Riders by their numbers, page by page; as CSV with `Accept: text/csv`."""
+    if asked.town is not None:
+        access.require(Scope.PERSONAL, "The parameter town")
+    view = context.view(access)
+
+    async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
+        return await context.database.told(
+            queries.riders_page(asked, view, after=after, limit=limit)
+        )
+
+    listing = Listing(
+        name="riders",
+        columns=columns_of(ListedRider, personal=view.personal),
+        place=("rider_id", "rider_id"),
+        place_kind=int,
+        fetch=fetch,
+    )
+    return await respond(
+        request,
+        listing,
+        context.reader(access),
+        asked.given(),
+        limit=asked.limit,
+        default_limit=DEFAULT_PAGE,
+    )
 
 
 @router.get(

@@ -31,6 +31,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -39,28 +40,33 @@ from api.contract.answers import View
 from api.contract.paging import Cursor
 from api.contract.parameters import (
     AlertsParameters,
+    BikesParameters,
     LeaderMetric,
     LiveParameters,
+    OfRiders,
     ReadingColumn,
     ReadingsParameters,
     RiderRidesParameters,
+    RidersParameters,
     RideSort,
-    RidesParameters,
 )
 from api.contract.schemas import Reading
 from api.store.statements import Question, Statement, statement
 from api.store.told import (
     WHO,
     alert_fields,
+    bike_fields,
     in_columns,
     live_ride_fields,
     reading_fields,
     ride_fields,
+    rider_fields,
     some_at_a_time,
     told,
 )
 from deloton.events import Gender
 from deloton.rules.calendar import PLAUSIBLE_AGES, years_before
+from deloton.rules.canary import FIRST_CANARY_RIDER_ID
 from deloton.store.leaders import leaders_between, leaders_since_ever
 from deloton.store.ride_figures import (
     best_mean_powers,
@@ -75,7 +81,7 @@ from deloton.store.ride_figures import (
     together,
     with_last_reading,
 )
-from deloton.store.tables import heart_rate_alerts, readings, riders, rides
+from deloton.store.tables import bikes, heart_rate_alerts, readings, riders, rides
 
 # Which figures all rides of a rider are told by, together.
 OF_A_RIDER = ("duration_s", "energy_kj", "mean_heart_rate_bpm", "mean_power_watts")
@@ -133,6 +139,12 @@ _OF_ALERTS: Final[dict[str, ColumnElement[bool]]] = {
     "level": heart_rate_alerts.c.level == bindparam("level"),
     "state": heart_rate_alerts.c.state == bindparam("state"),
 }
+_OF_BIKES: Final[dict[str, ColumnElement[bool]]] = {
+    "bike": bikes.c.serial == bindparam("bike"),
+    "firmware": bikes.c.firmware == bindparam("firmware"),
+}
+# Its rides and bike PostgreSQL itself hides from us.
+_NO_CANARY: Final = riders.c.rider_id < FIRST_CANARY_RIDER_ID
 
 # A server-sent event tells of so many: some 150 kB.
 RIDES_TOLD_AT_ONCE: Final = 500
@@ -145,8 +157,8 @@ _SEEN_KINDS: Final = ((1, BigInteger), (2, BigInteger), (3, Double))
 RiderFilter = dict[str, Any]
 
 
-def rider_filter(asked: RidesParameters, today: date) -> RiderFilter:
-    """What is asked of the riders of rides, by the names of `_OF_RIDERS`; empty: nothing."""
+def rider_filter(asked: OfRiders, today: date) -> RiderFilter:
+    """What is asked of riders, by the names of `_OF_RIDERS`; empty: nothing."""
     values: RiderFilter = {}
     if asked.gender is not None:
         values["gender"] = asked.gender.value
@@ -468,6 +480,61 @@ def _of_several(column: ReadingColumn) -> ColumnElement[Any]:
     if column is ReadingColumn.ELAPSED:
         return func.max(each).label(column)
     return cast(func.avg(each), Float).label(column)
+
+
+def riders_page(
+    asked: RidersParameters, view: View, *, after: Cursor[Any] | None = None, limit: int
+) -> Question:
+    """Riders by their numbers, each with the start of the newest ride."""
+    values = rider_filter(asked, view.today)
+    made = _riders_page(frozenset(values), after is not None, view.personal)
+    return Question(made, {**values, "today": view.today, "limit": limit, **_place(after)})
+
+
+@cache
+def _riders_page(names: frozenset[str], follows: bool, personal: bool) -> Statement:
+    last_ride_at = (
+        select(func.max(rides.c.started_at))
+        .where(rides.c.rider_id == riders.c.rider_id)
+        .correlate(riders)
+        .scalar_subquery()
+    )
+    query = select(riders, last_ride_at.label("last_ride_at"))
+    query = query.where(_NO_CANARY, *_conditions(_OF_RIDERS, names))
+    if follows:
+        query = query.where(riders.c.rider_id > bindparam("after_id", type_=BigInteger))
+    page = query.order_by(riders.c.rider_id).limit(_LIMIT).subquery("page")
+    return statement(told(rider_fields(page, personal=personal)))
+
+
+def bikes_page(asked: BikesParameters, *, after: Cursor[Any] | None = None, limit: int) -> Question:
+    """Bikes by their serials, each with its newest ride."""
+    values = {name: getattr(asked, name) for name in _OF_BIKES if getattr(asked, name) is not None}
+    made = _bikes_page(frozenset(values), after is not None)
+    return Question(made, {**values, "limit": limit, **_place(after)})
+
+
+@cache
+def _bikes_page(names: frozenset[str], follows: bool) -> Statement:
+    last = (
+        select(rides.c.ride_id, rides.c.started_at, rides.c.ended_at)
+        .where(rides.c.bike_serial == bikes.c.serial)
+        .order_by(rides.c.started_at.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    query = select(
+        bikes.c.serial.label("bike_serial"),
+        bikes.c.firmware,
+        last.c.ride_id.label("last_ride_id"),
+        last.c.started_at.label("last_ride_at"),
+        last.c.ended_at,
+    ).select_from(bikes.outerjoin(last, true()))
+    query = query.where(*_conditions(_OF_BIKES, names))
+    if follows:
+        query = query.where(bikes.c.serial > bindparam("after_value", type_=Text))
+    page = query.order_by(bikes.c.serial).limit(_LIMIT).subquery("page")
+    return statement(told(bike_fields(page)))
 
 
 _RIDER = statement(select(riders).where(riders.c.rider_id == _RIDER_ID))

@@ -89,9 +89,7 @@ def ride_fields(page: FromClause, *, personal: bool) -> Fields:
     """A ride of a list; `page` holds rides and who rode them."""
     return {
         "ride_id": page.c.ride_id,
-        "status": case(
-            (page.c.ended_at.is_(None), _word(RideStatus.LIVE)), else_=_word(RideStatus.ENDED)
-        ),
+        "status": _status(page.c.ended_at),
         "bike_serial": page.c.bike_serial,
         "rider": _rider(page, personal=personal),
         **{name: page.c[name] for name in ("started_at", "ended_at", "end_reason")},
@@ -108,6 +106,26 @@ def live_ride_fields(page: FromClause, *, personal: bool) -> Fields:
         "rider": _rider(page, personal=personal),
         "started_at": page.c.started_at,
         "last_reading": case((page.c.at.is_not(None), last_reading)),
+    }
+
+
+def rider_fields(page: FromClause, *, personal: bool) -> Fields:
+    """A rider of a list; `page` holds riders and when each rode last."""
+    fields = _who(page)
+    if personal:
+        fields |= {"name": _name(page), "town": page.c.town}
+    return {
+        **fields,
+        **{name: page.c[name] for name in ("height_cm", "weight_kg", "last_ride_at")},
+    }
+
+
+def bike_fields(page: FromClause) -> Fields:
+    """A bike of a list; `page` holds bikes and their newest rides."""
+    names = ("bike_serial", "firmware", "last_ride_id", "last_ride_at")
+    return {
+        **{name: page.c[name] for name in names},
+        "last_ride_status": case((page.c.last_ride_id.is_not(None), _status(page.c.ended_at))),
     }
 
 
@@ -133,18 +151,31 @@ def reading_fields(page: FromClause, columns: Iterable[str] = READING) -> Fields
 
 
 def _rider(page: FromClause, *, personal: bool) -> ColumnElement[Any]:
-    """Who rode; NULL where that is not known. Takes the value `today`: the company's day."""
-    fields = {
+    """Who rode; NULL where that is not known."""
+    fields = _who(page)
+    if personal:
+        fields["name"] = _name(page)
+    return case((page.c.rider_id.is_not(None), _object(fields)))
+
+
+def _who(page: FromClause) -> dict[str, ColumnElement[Any]]:
+    """What everybody may know of a rider. Takes the value `today`: the company's day."""
+    return {
         "rider_id": page.c.rider_id,
         "gender": page.c.gender,
         "age_years": known_age(bindparam("today", type_=Date), page.c.born_on),
     }
-    if personal:
-        names = (
-            func.nullif(page.c[name], _word("")) for name in ("title", "first_name", "last_name")
-        )
-        fields["name"] = func.nullif(func.concat_ws(_word(" "), *names), _word(""))
-    return case((page.c.rider_id.is_not(None), _object(fields)))
+
+
+def _name(page: FromClause) -> ColumnElement[Any]:
+    """A rider's title and names, as far as they are known."""
+    names = (func.nullif(page.c[name], _word("")) for name in ("title", "first_name", "last_name"))
+    return func.nullif(func.concat_ws(_word(" "), *names), _word(""))
+
+
+def _status(ended_at: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Whether a ride goes on."""
+    return case((ended_at.is_(None), _word(RideStatus.LIVE)), else_=_word(RideStatus.ENDED))
 
 
 def _object(fields: Fields) -> ColumnElement[Any]:

@@ -24,8 +24,8 @@ MOST_RIDERS: Final = 500
 
 _STATE: Final = "deloton.access"
 _OURS: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-# As PostgreSQL writes a rider within a row.
-_RIDER_ID: Final = re.compile(r'"rider":\{"rider_id" : (\d+)')
+# As PostgreSQL writes a rider within a row, or as a row.
+_RIDER_ID: Final = re.compile(r'(?:"rider":|^)\{"rider_id" ?: ?(\d+)')
 
 # What else stands where a ride or rider is asked for may be anything.
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
