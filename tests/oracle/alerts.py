@@ -2,7 +2,8 @@
 
 Written from the published formulas and the rules in words (docs/alerts.md): ten seconds at the
 limit high or critical, fifteen below the limit low, none of them ten seconds after the one before.
-Seconds without a reading, and those in which the sensor is not believed, count for nothing.
+Seconds without a reading, and those in which the sensor is not believed, count for nothing. Back to
+normal is a heart that was seen well within its limits sixty times since, without such a gap.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,8 @@ ENOUGH = {"critical": 10, "high": 10, "low": 15}
 GAP_S = 10
 COOL_DOWN = timedelta(minutes=15)
 AGE_OF_THE_UNKNOWN = 40
+STAYS = 60
+WITHIN_BPM = 5
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 STANDARD_ERROR = 10.8
 # Most severe first; who was told of a level need not be told of those behind it.
@@ -102,6 +105,45 @@ def alerts_of_ride(
             alerts.append((reached[0], beat.at))
         told.update(reached)
     return alerts
+
+
+def recoveries_of_ride(
+    readings: Iterable[Reading], bounds: Mapping[str, float]
+) -> list[tuple[str, datetime]]:
+    """Of each alert that is mailed: its level, and when its rider must be told that it is over.
+
+    Not where a later alert of the ride comes first: then the danger goes on.
+    """
+    readings = list(readings)
+    normal_at = sixtieth_normal_readings(readings, bounds)
+    alerts = alerts_of_ride(readings, bounds)
+    told = []
+    for number, (level, began) in enumerate(alerts):
+        following = [moment for _, moment in alerts[number + 1 :]]
+        # Of the sixty none lies before the alert.
+        over = [last for first, last in normal_at if first > began]
+        if over and not (following and following[0] < over[0]):
+            told.append((level, over[0]))
+    return told
+
+
+def sixtieth_normal_readings(
+    readings: Iterable[Reading], bounds: Mapping[str, float]
+) -> list[tuple[datetime, datetime]]:
+    """First and last of each sixty normal readings in a row."""
+    row: list[datetime] = []
+    found = []
+    for beat in believed(readings):
+        upper = min(bounds["high"], bounds["jumped"]) - WITHIN_BPM
+        if row and (beat.at - row[-1]).total_seconds() >= GAP_S:
+            row = []
+        if bounds["low"] + WITHIN_BPM <= beat.bpm < upper:
+            row.append(beat.at)
+        else:
+            row = []
+        if len(row) >= STAYS:
+            found.append((row[-STAYS], row[-1]))
+    return found
 
 
 def limit_for(beat: Beat, level: str, bounds: Mapping[str, float], *, goes_on: bool) -> float:

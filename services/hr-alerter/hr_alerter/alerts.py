@@ -29,24 +29,45 @@ class AlertState(StrEnum):
     COMPLAINED = "complained"
 
 
-class Claim(Struct, frozen=True):
-    """An alert in our hands; `fence` tells this claim from those before and after it.
+class MailKind(StrEnum):
+    """What a mail says: a danger, or that the one before is over. Each has a row of its own."""
 
-    `seen_at` is when the danger was last measured.
+    ALERT = "alert"
+    RECOVERY = "recovery"
+
+
+class MailId(Struct, frozen=True):
+    """Which mail: one of an alert's two."""
+
+    kind: MailKind
+    alert_id: int
+
+
+class Claim(Struct, frozen=True):
+    """A mail in our hands; `fence` tells this claim from those before and after it.
+
+    `seen_at` is when the danger, or its end, was last measured.
     """
 
     alert_id: int
     fence: int
     level: AlertLevel
     seen_at: datetime
+    kind: MailKind = MailKind.ALERT
+
+    @property
+    def mail(self) -> MailId:
+        """Which mail it is."""
+        return MailId(self.kind, self.alert_id)
 
 
 class BegunAlert(Struct, frozen=True):
-    """What the mail about an alert says, as it was when the try began.
+    """What the mail about an alert, or about its end, says, as it was when the try began.
 
-    `measured_at` is the reading that made it an alert, `seen_at` and `heart_rate_bpm` the newest
-    one of the same danger. `is_wanted`: the rider has not switched alerts off. `is_refused`: mail
-    to this address came back for good, or its owner complained of some.
+    `measured_at` is the reading that made it one, `seen_at` and `heart_rate_bpm` the newest one of
+    the same danger. `is_wanted`: the rider has not switched alerts off, and was told of the danger.
+    `is_refused`: mail to this address came back for good, or its owner complained of some.
+    `is_riding`: the ride goes on.
     """
 
     alert_id: int
@@ -61,3 +82,5 @@ class BegunAlert(Struct, frozen=True):
     email: str | None
     is_wanted: bool = True
     is_refused: bool = False
+    is_riding: bool = True
+    kind: MailKind = MailKind.ALERT

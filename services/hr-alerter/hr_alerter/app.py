@@ -15,6 +15,7 @@ from deloton.running.pages import serve_pages
 from deloton.store import database
 from deloton.wire.mail import open_mailer
 from hr_alerter import metrics
+from hr_alerter.alerts import MailKind
 from hr_alerter.feedback_queue import FeedbackQueue
 from hr_alerter.feedback_reader import FeedbackReader
 from hr_alerter.mails import make_composer
@@ -89,10 +90,11 @@ async def connected(
     compose = make_composer(
         settings.mail_from, settings.alert_reply_to, ZoneInfo(settings.time_zone), links(settings)
     )
-    owner = Owner(pool, Leases(sending=timedelta(seconds=2 * settings.mail_answer_within_s)))
+    leases = Leases(sending=timedelta(seconds=2 * settings.mail_answer_within_s))
+    owners = {kind: Owner(pool, leases, kind) for kind in MailKind}
     try:
         async with mailer as way_out:
-            sender = Sender(owner, way_out, compose, _sending_rules(settings), health)
+            sender = Sender(owners, way_out, compose, _sending_rules(settings), health)
             watcher = Watcher(settings, health, pool, sender.wake)
             with feedback_queue(settings) as queue:
                 readers = [FeedbackReader(queue, pool, health)] if queue else []

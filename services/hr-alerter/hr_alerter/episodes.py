@@ -1,4 +1,4 @@
-"""CORE: heart rates of a partition → alerts, by the limits of each rider.
+"""CORE: heart rates of a partition → alerts and their ends, by the limits of each rider.
 
 A reading beyond a limit is noise; when the heart stays beyond it for some seconds it is an episode.
 Seconds without a reading, or with one that cannot be believed (`sensor.py`), neither count nor
@@ -26,6 +26,7 @@ from msgspec import Struct, field
 
 from deloton.events import HeartRate
 from deloton.rules.heart_rate import SUDDEN_RISE_BPM, AlertLevel, Limit
+from hr_alerter.recovery import Calm, NormalRange, Recovery
 from hr_alerter.sensor import Sensor
 
 # A ride of which nothing came for so long is forgotten; the rows remember what it was told.
@@ -187,6 +188,7 @@ class WatchedRide(Struct):
     """
 
     runs: list[Run]
+    calm: Calm
     sensor: Sensor = field(default_factory=Sensor)
     last_at: float = 0.0
     believed_at: float = 0.0
@@ -199,12 +201,16 @@ class WatchedRide(Struct):
     @classmethod
     def of(cls, limits: Sequence[Limit], rules: EpisodeRules) -> "WatchedRide":
         """A ride of which no reading is known yet."""
-        return cls([Run.of(limit, rules) for limit in reversed(limits)])
+        runs = [Run.of(limit, rules) for limit in reversed(limits)]
+        return cls(runs, Calm(NormalRange.of(limits)))
 
     def take(
         self, offset: int, sample: HeartRate, rules: EpisodeRules, fresh_from: float
-    ) -> Alert | None:
-        """Take the next reading; return the alert that it makes, the most severe one."""
+    ) -> Alert | Recovery | None:
+        """Take the next reading; return the alert that it makes, the most severe one.
+
+        Or, where a danger was told, that it is over and stays so.
+        """
         at = sample.measured_at.timestamp()
         if at <= self.last_at:
             return None
@@ -213,8 +219,11 @@ class WatchedRide(Struct):
         beat = self.judge(at, sample.heart_rate_bpm, sample.cadence_rpm, rules)
         decided = self.decide(beat, rules) if beat else ()
         said = [run.say(sample, at >= fresh_from) for run in decided]
-        # The less severe ones are said with the most severe one.
-        return said[0] if said else None
+        if said:
+            self.calm.await_recovery()
+            # The less severe ones are said with the most severe one.
+            return said[0]
+        return self.calm.take(at, sample) if beat and self.calm.is_awaited else None
 
     def judge(
         self, at: float, bpm: int, cadence_rpm: int | None, rules: EpisodeRules
@@ -284,9 +293,22 @@ class PartitionWatch(Struct):
         """The rides whose limits have to be looked up first."""
         return {sample.ride_id for _, sample in samples}.difference(self.rides)
 
-    def learn(self, ride_id: int, limits: Sequence[Limit]) -> None:
-        """Watch a ride by these limits; without any it is left alone."""
+    def learn(
+        self, ride_id: int, limits: Sequence[Limit], *, awaits_recovery: bool = False
+    ) -> None:
+        """Watch a ride by these limits; without any it is left alone.
+
+        `awaits_recovery`: its rider was told of a danger, and not yet that it is over.
+        """
         self.rides[ride_id] = WatchedRide.of(limits, self.rules)
+        if awaits_recovery:
+            self.rides[ride_id].calm.await_recovery()
+
+    def end_waiting(self, ride_ids: Iterable[int]) -> None:
+        """Nobody has to be told any more that these rides' dangers are over."""
+        for number in ride_ids:
+            if ride := self.rides.get(number):
+                ride.calm.is_awaited = False
 
     def decide_alerts(
         self,
@@ -294,7 +316,17 @@ class PartitionWatch(Struct):
         arrived_at: float,
         fresh_from: float = 0.0,
     ) -> Iterator[Alert]:
-        """Take readings with their offsets, of rides that are known; yield the alerts.
+        """As `decide`, the alerts alone."""
+        said = self.decide(samples, arrived_at, fresh_from)
+        return (each for each in said if isinstance(each, Alert))
+
+    def decide(
+        self,
+        samples: Iterable[tuple[int, HeartRate]],
+        arrived_at: float,
+        fresh_from: float = 0.0,
+    ) -> Iterator[Alert | Recovery]:
+        """Take readings with their offsets, of rides that are known; yield what has to be told.
 
         They came to Kafka up to `arrived_at`. An alert about a reading before `fresh_from` comes
         too late to be of use: it is said once, and anew from the first reading that is not. Both
@@ -304,9 +336,9 @@ class PartitionWatch(Struct):
         for offset, sample in samples:
             ride = self.rides[sample.ride_id]
             ride.arrived_at = self.arrived_at
-            alert = ride.take(offset, sample, self.rules, fresh_from)
-            if alert is not None:
-                yield alert
+            said = ride.take(offset, sample, self.rules, fresh_from)
+            if said is not None:
+                yield said
 
     def forget_silent_rides(self) -> dict[int, int]:
         """Bound the memory: forget of whom nothing came for long; what their hearts held, in bpm.

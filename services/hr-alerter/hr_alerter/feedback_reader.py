@@ -1,15 +1,13 @@
 """SHELL: what the provider tells of mails ends their alerts and the mailing of their addresses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import asyncpg
 import msgspec
 
 from deloton.running.health import Health
+from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
-from deloton.running.retries import until_it_works
 from deloton.store import database
 from hr_alerter import metrics
 from hr_alerter.feedback import Feedback, parse_feedback
@@ -17,10 +15,6 @@ from hr_alerter.feedback_queue import FeedbackQueue, Told, is_transient
 from hr_alerter.refusals import refuse_addresses, settle_feedback
 
 _log = get_logger(__name__)
-
-T = TypeVar("T")
-
-LONGEST_WAIT_S = 15.0
 
 
 class FeedbackReader:
@@ -30,13 +24,13 @@ class FeedbackReader:
         """Nothing is read yet."""
         self._queue = queue
         self._pool = pool
-        self._health = health
+        self._insist = Insistence(health)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Read until `stop`; returns once what was read has been heeded."""
         while not self._stopping.is_set():
-            for told in await self._insist("mail: feedback", is_transient, self._queue.receive):
+            for told in await self._insist.on("mail: feedback", is_transient, self._queue.receive):
                 await self._heed(told)
 
     def stop(self) -> None:
@@ -53,36 +47,20 @@ class FeedbackReader:
         else:
             metrics.FEEDBACK.labels(feedback.state if feedback else "other").inc()
             if feedback:
-                await self._insist(
+                await self._insist.on(
                     "database: feedback", database.is_transient, lambda: self._store(feedback)
                 )
-        await self._insist("mail: feedback", is_transient, lambda: self._queue.delete(told))
+        await self._insist.on("mail: feedback", is_transient, lambda: self._queue.delete(told))
 
     async def _store(self, feedback: Feedback) -> None:
         riders = await refuse_addresses(self._pool, feedback.addresses, feedback.state)
-        levels = await settle_feedback(self._pool, feedback)
-        for level in levels:
-            metrics.ALERTS.labels(level, feedback.state).inc()
+        settled = await settle_feedback(self._pool, feedback)
+        for kind, level in settled:
+            metrics.count(kind, level, feedback.state)
         metrics.REFUSED_ADDRESSES.labels(feedback.state).inc(len(riders))
         _log.warning(
             "the provider tells of a mail",
             state=feedback.state,
-            alerts=len(levels),
+            mails=len(settled),
             rider_ids=riders,
         )
-
-    async def _insist(
-        self,
-        what: str,
-        passes_by_itself: Callable[[BaseException], bool],
-        step: Callable[[], Awaitable[T]],
-    ) -> T:
-        result = await until_it_works(
-            what,
-            step,
-            passes_by_itself=passes_by_itself,
-            on_failure=lambda: self._health.failing(what),
-            longest_wait_s=LONGEST_WAIT_S,
-        )
-        self._health.working(what)
-        return result

@@ -19,7 +19,7 @@ from deloton.rules.heart_rate import OWN_LIMIT, SUDDEN, AlertLevel
 from deloton.running.addresses import greeting_name
 from deloton.running.alert_links import AlertLinks
 from deloton.showing import palette
-from hr_alerter.alerts import BegunAlert
+from hr_alerter.alerts import BegunAlert, MailKind
 
 
 class Advice(Struct, frozen=True):
@@ -94,6 +94,42 @@ ADVICE: Final = {
     ),
 }
 
+
+class Relief(Struct, frozen=True):
+    """What the mail says that is sent once the danger is over, after what a level's mail advised.
+
+    `before` names what the rider was told.
+    """
+
+    before: str
+    advice: str
+
+
+RELIEF_SUBJECT: Final = "Back to normal: your heart rate is {bpm} bpm"
+RELIEF_LEAD: Final = (
+    "Your heart rate has come back well within your limits, and has been measured there for a "
+    "minute."
+)
+RELIEF: Final = {
+    AlertLevel.LOW: Relief(
+        "your heart rate was unusually low",
+        "If you felt weak or light-headed, stop for today and speak to your GP, even though it "
+        "has passed.",
+    ),
+    AlertLevel.HIGH: Relief(
+        "your heart rate was high",
+        "If you feel well, you can ride on: build up slowly, and ease off sooner.",
+    ),
+    AlertLevel.CRITICAL: Relief(
+        "your heart rate was very high",
+        "What we advised still holds: rest, and do not ride on today.",
+    ),
+}
+CALL_ALL_THE_SAME: Final = (
+    "Call 999 (or 112) all the same for pain in your chest, shortness of breath that rest does not "
+    "ease, fainting, sudden confusion or weakness."
+)
+
 CALL_FOR_HELP: Final = (
     "pain or tightness in your chest, or pain that spreads to an arm, your neck, jaw or back",
     "shortness of breath that rest does not ease",
@@ -107,6 +143,8 @@ _BARS: Final = {
     AlertLevel.HIGH: palette.DARK_ORANGE,
     AlertLevel.CRITICAL: palette.ALERT_COLOURS["critical"],
 }
+
+_RELIEF_BAR: Final = palette.DARK_GREEN
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("hr_alerter"),
@@ -140,7 +178,9 @@ def compose(
     reply_to: Address | None = None,
     link: str = "",
 ) -> EmailMessage:
-    """The mail about an alert, in plain text and in HTML; who answers it writes to `reply_to`.
+    """The mail about an alert, or about its end, in plain text and in HTML.
+
+    Who answers it writes to `reply_to`.
 
     `link` is the page on which the rider changes what is mailed; mail programs offer it as one
     click (RFC 8058).
@@ -148,7 +188,9 @@ def compose(
     The same alert always gives the same `Message-ID`: mail programs show a repeated mail once. All
     mails about one ride refer to it, so that they stand in one thread.
     """
-    facts = {**_facts_of(alert, zone), "link": link}
+    is_over = alert.kind is MailKind.RECOVERY
+    facts = _facts_of_relief(alert) if is_over else _facts_of_alert(alert)
+    facts |= _facts_of_both(alert, zone, link)
     mail = EmailMessage()
     mail["From"] = mail_from
     if reply_to:
@@ -156,7 +198,7 @@ def compose(
     mail["To"] = alert.email
     mail["Subject"] = facts["subject"]
     mail["Date"] = format_datetime(alert.seen_at)
-    mail["Message-ID"] = f"<heart-rate-alert-{alert.alert_id}@{mail_from.domain}>"
+    mail["Message-ID"] = f"<heart-rate-{alert.kind}-{alert.alert_id}@{mail_from.domain}>"
     thread = f"<heart-rate-of-ride-{alert.ride_id}@{mail_from.domain}>"
     mail["In-Reply-To"] = thread
     mail["References"] = thread
@@ -164,14 +206,38 @@ def compose(
     if link:
         mail["List-Unsubscribe"] = f"<{link}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    if alert.level is AlertLevel.CRITICAL:
+    if alert.level is AlertLevel.CRITICAL and not is_over:
         mail["Importance"] = "high"
-    mail.set_content(_TEMPLATES.get_template("alert.txt").render(facts))
-    mail.add_alternative(_TEMPLATES.get_template("alert.html").render(facts), subtype="html")
+    mail.set_content(_TEMPLATES.get_template(f"{alert.kind}.txt").render(facts))
+    html = _TEMPLATES.get_template(f"{alert.kind}.html").render(facts)
+    mail.add_alternative(html, subtype="html")
     return mail
 
 
-def _facts_of(alert: BegunAlert, zone: ZoneInfo) -> dict[str, object]:
+def _facts_of_both(alert: BegunAlert, zone: ZoneInfo, link: str) -> dict[str, object]:
+    return {
+        "bpm": alert.heart_rate_bpm,
+        "name": greeting_name(alert.first_name),
+        "measured": readable_time(alert.seen_at.astimezone(zone)),
+        "link": link,
+        "colours": palette,
+    }
+
+
+def _facts_of_relief(alert: BegunAlert) -> dict[str, object]:
+    relief = RELIEF[alert.level]
+    return {
+        "subject": RELIEF_SUBJECT.format(bpm=alert.heart_rate_bpm),
+        "headline": "Back to normal",
+        "lead": RELIEF_LEAD,
+        "before": relief.before,
+        "advice": relief.advice,
+        "call": CALL_ALL_THE_SAME,
+        "bar": _RELIEF_BAR,
+    }
+
+
+def _facts_of_alert(alert: BegunAlert) -> dict[str, object]:
     advice = ADVICE[alert.level]
     is_own = alert.limit_rule == OWN_LIMIT
     lead = advice.lead_own if is_own else advice.lead
@@ -179,18 +245,15 @@ def _facts_of(alert: BegunAlert, zone: ZoneInfo) -> dict[str, object]:
         lead = advice.lead_sudden
     figures = {"bpm": alert.heart_rate_bpm, "limit": round(alert.limit_bpm)}
     return {
-        **figures,
+        "limit": figures["limit"],
         "subject": advice.subject.format(**figures),
         "headline": advice.headline,
         "lead": lead.format(**figures),
         "steps": advice.steps,
         "signs": CALL_FOR_HELP,
-        "name": greeting_name(alert.first_name),
-        "measured": readable_time(alert.seen_at.astimezone(zone)),
         "rule": alert.limit_rule,
         "note": "" if is_own else advice.note,
         "bar": _BARS[alert.level],
-        "colours": palette,
     }
 
 

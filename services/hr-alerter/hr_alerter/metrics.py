@@ -2,6 +2,9 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from deloton.rules.heart_rate import AlertLevel
+from hr_alerter.alerts import AlertState, MailKind
+
 SAMPLES = Counter("hr_alerter_samples", "Heart rates read from Kafka")
 UNREADABLE = Counter("hr_alerter_unreadable_messages", "Messages that are no heart rates")
 RIDES = Gauge("hr_alerter_watched_rides", "Rides of which something came of late", ["partition"])
@@ -13,6 +16,11 @@ ALERTS = Counter(
     "Alerts by level and state: pending when stored, then what became of them",
     ["level", "state"],
 )
+RECOVERIES = Counter(
+    "hr_alerter_recoveries",
+    "That riders are out of danger, by state: pending when stored, then what became of the mails",
+    ["state"],
+)
 SUPPRESSED = Counter("hr_alerter_suppressed_alerts", "Alerts whose rider was told already")
 LATENCY_SECONDS = Histogram(
     "hr_alerter_latency_seconds",
@@ -21,7 +29,7 @@ LATENCY_SECONDS = Histogram(
 )
 ATTEMPTS = Counter("hr_alerter_mail_attempts", "Tries to send a mail, by what came of it", ["end"])
 OVERTAKEN = Counter(
-    "hr_alerter_overtaken_alerts", "Alerts that another settled while we had their mail under way"
+    "hr_alerter_overtaken_alerts", "Mails that another settled while we had them under way"
 )
 REFUSED_ADDRESSES = Counter(
     "hr_alerter_refused_addresses",
@@ -37,6 +45,14 @@ FAILING_SECONDS = Gauge(
     "hr_alerter_failing_seconds",
     "For how long something that the work needs has been failing, or 0",
 )
+
+
+def count(kind: MailKind, level: AlertLevel | str, state: AlertState | str) -> None:
+    """Count a mail that came into a state."""
+    if kind is MailKind.RECOVERY:
+        RECOVERIES.labels(state).inc()
+    else:
+        ALERTS.labels(level, state).inc()
 
 
 def forget_partition(partition: int) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from deloton.rules.heart_rate import AlertLevel
-from hr_alerter.alerts import Claim
+from hr_alerter.alerts import Claim, MailId, MailKind
 
 # Once a mail has waited for its turn for so long, two go at once, and one more for each further
 # tenth of a second: all of them are to arrive within two seconds of their readings.
@@ -32,8 +32,13 @@ OUTAGE_FROM: Final = 3
 ASK_AGAIN_AFTER_S: Final = 1.5
 
 
+# That all is well again waits for whoever is in danger.
+URGENCY: Final = {AlertLevel.CRITICAL: 0, AlertLevel.HIGH: 1, AlertLevel.LOW: 1}
+LEAST_URGENT: Final = 2
+
+
 class Letter(Struct, eq=False):
-    """A claimed alert on its way; `attempt` counts from 1."""
+    """A claimed mail on its way; `attempt` counts from 1."""
 
     claim: Claim
     attempt: int = 1
@@ -52,7 +57,7 @@ class Outbox:
         self._failures = 0
         self._closed_until = 0.0
         self._numbers = itertools.count()
-        self._ready: list[tuple[bool, float, int, Letter]] = []
+        self._ready: list[tuple[int, float, int, Letter]] = []
         self._later: list[tuple[float, int, Letter]] = []
         self._ready_since: dict[Letter, float] = {}
         self._begun: dict[Letter, float] = {}
@@ -70,7 +75,7 @@ class Outbox:
         heapq.heappush(self._later, (due_at, next(self._numbers), letter))
 
     def take(self, now: float) -> Letter | None:
-        """The next letter that may go now: critical ones first, then the oldest reading's."""
+        """The next letter that may go now: the most urgent first, then the oldest reading's."""
         self._sort_in(now)
         if not self._ready or self._tokens < 1 or not self._has_room(now):
             return None
@@ -113,12 +118,12 @@ class Outbox:
             heapq.heapify(self._later)
         self._failures = 0
 
-    def withdraw(self, alert_ids: Collection[int]) -> list[Letter]:
-        """Take out those letters of these alerts that wait for their turn or their next try."""
+    def withdraw(self, mails: Collection[MailId]) -> list[Letter]:
+        """Take out those letters of these that wait for their turn or their next try."""
         waiting = [one[-1] for one in self._ready] + [one[-1] for one in self._later]
-        withdrawn = [letter for letter in waiting if letter.claim.alert_id in alert_ids]
-        self._ready = [one for one in self._ready if one[-1].claim.alert_id not in alert_ids]
-        self._later = [one for one in self._later if one[-1].claim.alert_id not in alert_ids]
+        withdrawn = [letter for letter in waiting if letter.claim.mail in mails]
+        self._ready = [one for one in self._ready if one[-1].claim.mail not in mails]
+        self._later = [one for one in self._later if one[-1].claim.mail not in mails]
         heapq.heapify(self._ready)
         heapq.heapify(self._later)
         for letter in withdrawn:
@@ -136,9 +141,8 @@ class Outbox:
         while self._later and self._later[0][0] <= now:
             due_at, number, letter = heapq.heappop(self._later)
             self._ready_since[letter] = due_at
-            claim = letter.claim
-            urgency = (claim.level is not AlertLevel.CRITICAL, claim.seen_at.timestamp())
-            heapq.heappush(self._ready, (*urgency, number, letter))
+            seen_at = letter.claim.seen_at.timestamp()
+            heapq.heappush(self._ready, (_urgency(letter.claim), seen_at, number, letter))
 
     def _has_room(self, now: float) -> bool:
         if self._is_outage:
@@ -155,3 +159,7 @@ class Outbox:
 
     def _young(self, now: float) -> list[float]:
         return [begun for begun in self._begun.values() if now - begun < SLOW_S]
+
+
+def _urgency(claim: Claim) -> int:
+    return LEAST_URGENT if claim.kind is MailKind.RECOVERY else URGENCY[claim.level]

@@ -1,4 +1,4 @@
-"""EDGE: which alerter sends which alert. It stands in the alert's row: owner, lease and fence.
+"""EDGE: which alerter sends which mail. It stands in the mail's row: owner, lease and fence.
 
 A claim lasts for a few seconds and is renewed while its alerter lives. Each is a higher number, the
 fence: who was cut off and comes back finds another one in the row and lets go. Before a mail goes
@@ -18,31 +18,32 @@ import asyncpg
 from msgspec import Struct
 
 from deloton.rules.heart_rate import AlertLevel
-from hr_alerter.alerts import AlertState, BegunAlert, Claim
+from hr_alerter.alerts import AlertState, BegunAlert, Claim, MailKind
 from hr_alerter.refusals import refuse_addresses
 
 # Alerters up to version 0.1 take pending alerts by locks of this number plus the alert's id. Who
 # holds one is left alone, so that both can run while the next version is deployed.
 _LOCKS_OF_THE_VERSION_BEFORE: Final = 0x616C7274 << 32
+_LOCKS_OF_RECOVERIES: Final = 0x72637672 << 32
 
-_CLAIM = f"""
+_CLAIM = """
 WITH free AS MATERIALIZED (
-    SELECT alert_id FROM heart_rate_alerts
+    SELECT alert_id FROM {table}
     WHERE state IN ('pending', 'sending') AND (state = 'pending' OR owned_until < now())
     ORDER BY level = 'critical' DESC, measured_at
     LIMIT $3
     FOR UPDATE SKIP LOCKED
 )
-UPDATE heart_rate_alerts AS alerts
+UPDATE {table} AS mails
 SET state = 'sending', owner = $1, fence = fence + 1, owned_until = now() + $2::interval
 FROM free
-WHERE alerts.alert_id = free.alert_id
-AND pg_try_advisory_xact_lock({_LOCKS_OF_THE_VERSION_BEFORE} + alerts.alert_id)
-RETURNING alerts.alert_id, fence, level, coalesce(seen_at, measured_at) AS seen_at
-"""  # noqa: S608  a number of our own
+WHERE mails.alert_id = free.alert_id
+AND pg_try_advisory_xact_lock({lock} + mails.alert_id)
+RETURNING mails.alert_id, fence, level, coalesce(seen_at, measured_at) AS seen_at
+"""
 
 _RENEW = """
-UPDATE heart_rate_alerts SET owned_until = greatest(owned_until, now() + $2::interval)
+UPDATE {table} SET owned_until = greatest(owned_until, now() + $2::interval)
 WHERE owner = $1 AND state = 'sending'
 RETURNING alert_id, fence, coalesce(seen_at, measured_at) AS seen_at
 """
@@ -51,25 +52,25 @@ RETURNING alert_id, fence, coalesce(seen_at, measured_at) AS seen_at
 # until they are too late as well.
 _EXPIRE_UNOWNED = """
 WITH late AS MATERIALIZED (
-    SELECT alert_id FROM heart_rate_alerts
+    SELECT alert_id FROM {table}
     WHERE state = 'pending' AND coalesce(seen_at, measured_at) < $1
     FOR UPDATE SKIP LOCKED
 )
-UPDATE heart_rate_alerts AS alerts SET state = 'expired', settled_at = now()
-FROM late WHERE alerts.alert_id = late.alert_id
-RETURNING alerts.alert_id, level
+UPDATE {table} AS mails SET state = 'expired', settled_at = now()
+FROM late WHERE mails.alert_id = late.alert_id
+RETURNING mails.alert_id, level
 """
 _EXPIRE_OWNED = """
-UPDATE heart_rate_alerts AS alerts
+UPDATE {table} AS mails
 SET state = 'expired', settled_at = now(), owner = NULL, owned_until = NULL,
-    attempts = alerts.attempts + late.attempts
+    attempts = mails.attempts + late.attempts
 FROM unnest($3::bigint[], $4::integer[]) AS late (alert_id, attempts)
-WHERE alerts.alert_id = late.alert_id AND owner = $2 AND state = 'sending'
+WHERE mails.alert_id = late.alert_id AND owner = $2 AND state = 'sending'
 AND coalesce(seen_at, measured_at) < $1
-RETURNING alerts.alert_id, level
+RETURNING mails.alert_id, level
 """
 
-# Address and wish are read now: much may have changed while the alert waited.
+# Address and wish are read now: much may have changed while the mail waited.
 _BEGIN = """
 WITH begun AS (
     UPDATE heart_rate_alerts SET owned_until = now() + $4::interval
@@ -86,9 +87,31 @@ SELECT alert_id, ride_id, level, measured_at, coalesce(begun.seen_at, measured_a
 FROM begun LEFT JOIN riders USING (rider_id) LEFT JOIN rider_limits USING (rider_id)
 """
 
-# That a mail was accepted is a fact, whoever has the alert by now.
+# Only whom a mail told of the danger is told that it is over.
+_BEGIN_RECOVERY = """
+WITH begun AS (
+    UPDATE heart_rate_recoveries SET owned_until = now() + $4::interval
+    WHERE alert_id = $1 AND owner = $2 AND fence = $3 AND state = 'sending'
+    RETURNING *
+)
+SELECT alert_id, alerts.ride_id, begun.level, begun.measured_at, begun.seen_at,
+       begun.heart_rate_bpm, limit_bpm, limit_rule, first_name, email,
+       coalesce(alerts_on, true) AND alerts.state = 'sent' AS is_wanted,
+       EXISTS (
+           SELECT FROM refused_addresses AS refused WHERE refused.rider_id = alerts.rider_id
+           AND digest = sha256(convert_to(lower(email), 'UTF8'))
+       ) AS is_refused,
+       ended_at IS NULL AS is_riding
+FROM begun
+JOIN heart_rate_alerts AS alerts USING (alert_id)
+JOIN rides USING (ride_id)
+LEFT JOIN riders ON riders.rider_id = alerts.rider_id
+LEFT JOIN rider_limits ON rider_limits.rider_id = alerts.rider_id
+"""
+
+# That a mail was accepted is a fact, whoever has it by now.
 _SETTLE = """
-UPDATE heart_rate_alerts
+UPDATE {table}
 SET state = $4, settled_at = now(), owner = NULL, owned_until = NULL, attempts = attempts + $6,
     provider_message_id = $7, latency_ms = $8
 WHERE alert_id = $1 AND (
@@ -99,16 +122,44 @@ RETURNING alert_id
 """
 
 _LET_GO = """
-UPDATE heart_rate_alerts
+UPDATE {table} AS mails
 SET state = new.state, settled_at = CASE new.state WHEN 'unknown' THEN now() END,
     owner = NULL, owned_until = NULL
 FROM (
     SELECT alert_id,
            CASE WHEN alert_id = ANY($2::bigint[]) THEN 'unknown' ELSE 'pending' END AS state
-    FROM heart_rate_alerts WHERE owner = $1 AND state = 'sending'
+    FROM {table} WHERE owner = $1 AND state = 'sending'
 ) AS new
-WHERE heart_rate_alerts.alert_id = new.alert_id AND owner = $1
+WHERE mails.alert_id = new.alert_id AND owner = $1
 """
+
+# Mails of a kind have a table of their own; nearly all that is asked of both is the same.
+_TABLES: Final = {
+    MailKind.ALERT: ("heart_rate_alerts", _LOCKS_OF_THE_VERSION_BEFORE, _BEGIN),
+    MailKind.RECOVERY: ("heart_rate_recoveries", _LOCKS_OF_RECOVERIES, _BEGIN_RECOVERY),
+}
+
+
+class _Statements(Struct, frozen=True):
+    """What is asked of the mails of one kind."""
+
+    claim: str
+    renew: str
+    expire_unowned: str
+    expire_owned: str
+    begin: str
+    settle: str
+    let_go: str
+
+    @classmethod
+    def of(cls, kind: MailKind) -> "_Statements":
+        """Those of a kind."""
+        table, lock, begin = _TABLES[kind]
+        claim, renew, expire_unowned, expire_owned, settle, let_go = (
+            asked.format(table=table, lock=lock)
+            for asked in (_CLAIM, _RENEW, _EXPIRE_UNOWNED, _EXPIRE_OWNED, _SETTLE, _LET_GO)
+        )
+        return cls(claim, renew, expire_unowned, expire_owned, begin, settle, let_go)
 
 
 class Leases(Struct, frozen=True):
@@ -126,27 +177,34 @@ class Held(Struct, frozen=True):
 
 
 class Owner:
-    """One running alerter, under a name that no other has or had."""
+    """One running alerter's mails of a kind, under a name that no other has or had."""
 
-    def __init__(self, pool: asyncpg.Pool, leases: Leases) -> None:
+    def __init__(self, pool: asyncpg.Pool, leases: Leases, kind: MailKind = MailKind.ALERT) -> None:
         """Own nothing yet."""
+        self._kind = kind
+        self._asks = _Statements.of(kind)
         self.name = f"{socket.gethostname()} {uuid.uuid4().hex[:12]}"
         self._pool = pool
         self._leases = leases
 
     async def claim(self, most: int) -> list[Claim]:
-        """Claim up to so many alerts that nobody owns, critical ones first."""
-        rows = await self._pool.fetch(_CLAIM, self.name, self._leases.claim, most)
-        return [Claim(**{**row, "level": AlertLevel(row["level"])}) for row in rows]
+        """Claim up to so many that nobody owns, critical ones first."""
+        rows = await self._pool.fetch(self._asks.claim, self.name, self._leases.claim, most)
+        return [
+            Claim(
+                row["alert_id"], row["fence"], AlertLevel(row["level"]), row["seen_at"], self._kind
+            )
+            for row in rows
+        ]
 
     async def renew(self) -> dict[int, Held]:
         """Keep all claims for longer; return those that are still ours."""
-        rows = await self._pool.fetch(_RENEW, self.name, self._leases.claim)
+        rows = await self._pool.fetch(self._asks.renew, self.name, self._leases.claim)
         return {row["alert_id"]: Held(row["fence"], row["seen_at"]) for row in rows}
 
     async def expire_unowned(self, fresh_from: datetime) -> dict[int, AlertLevel]:
         """Settle what nobody has in hand and was last seen too long ago; return their levels."""
-        return _levels(await self._pool.fetch(_EXPIRE_UNOWNED, fresh_from))
+        return _levels(await self._pool.fetch(self._asks.expire_unowned, fresh_from))
 
     async def expire(
         self, attempts: Mapping[int, int], fresh_from: datetime
@@ -156,17 +214,19 @@ class Owner:
         Returns the levels of those that were; the others have been seen anew, or are not ours.
         """
         late = (list(attempts), list(attempts.values()))
-        return _levels(await self._pool.fetch(_EXPIRE_OWNED, fresh_from, self.name, *late))
+        rows = await self._pool.fetch(self._asks.expire_owned, fresh_from, self.name, *late)
+        return _levels(rows)
 
     async def begin(self, claim: Claim) -> BegunAlert | None:
-        """The alert as it is now, ours until its mail is answered for; None where it no longer is.
+        """What to tell, as it is now, ours until it is answered for; None where it no longer is.
 
         It may have become another's, or have been erased.
         """
         row = await self._pool.fetchrow(
-            _BEGIN, claim.alert_id, self.name, claim.fence, self._leases.sending
+            self._asks.begin, claim.alert_id, self.name, claim.fence, self._leases.sending
         )
-        return BegunAlert(**{**row, "level": AlertLevel(row["level"])}) if row else None
+        told = {"level": AlertLevel(row["level"]), "kind": self._kind} if row else {}
+        return BegunAlert(**{**row, **told}) if row else None
 
     async def settle(
         self,
@@ -178,12 +238,12 @@ class Owner:
         provider_message_id: str | None = None,
         latency_ms: int | None = None,
     ) -> bool:
-        """Note what became of an alert; False where that is no longer ours to say.
+        """Note what became of a mail; False where that is no longer ours to say.
 
         Noting it again changes nothing.
         """
         row = await self._pool.fetchrow(
-            _SETTLE,
+            self._asks.settle,
             claim.alert_id,
             self.name,
             claim.fence,
@@ -201,7 +261,7 @@ class Owner:
 
     async def let_go(self, with_the_provider: Collection[int]) -> None:
         """Give back all that is ours; what is with the provider has an unknown end."""
-        await self._pool.execute(_LET_GO, self.name, list(with_the_provider))
+        await self._pool.execute(self._asks.let_go, self.name, list(with_the_provider))
 
 
 def _levels(rows: Sequence[asyncpg.Record]) -> dict[int, AlertLevel]:

@@ -3,7 +3,7 @@
 import asyncpg
 
 from deloton.rules.heart_rate import AlertLevel
-from hr_alerter.alerts import AlertState
+from hr_alerter.alerts import AlertState, MailKind
 from hr_alerter.feedback import Feedback
 
 # Of whoever has the address now: who has another one is mailed there.
@@ -17,10 +17,14 @@ RETURNING rider_id
 """
 
 _SETTLE = """
-UPDATE heart_rate_alerts SET state = $2, settled_at = now()
+UPDATE {table} SET state = $2, settled_at = now()
 WHERE provider_message_id = $1 AND state IN ('sent', 'bounced') AND state <> $2
 RETURNING level
 """
+_TABLES = {
+    MailKind.ALERT: "heart_rate_alerts",
+    MailKind.RECOVERY: "heart_rate_recoveries",
+}
 
 
 async def refuse_addresses(
@@ -31,10 +35,17 @@ async def refuse_addresses(
     return [row["rider_id"] for row in rows]
 
 
-async def settle_feedback(pool: asyncpg.Pool, feedback: Feedback) -> list[AlertLevel]:
-    """Note of the alert whose mail it was how it ended; nothing where it was no alert's.
+async def settle_feedback(
+    pool: asyncpg.Pool, feedback: Feedback
+) -> list[tuple[MailKind, AlertLevel]]:
+    """Note of the mail how it ended; nothing where it was none to a rider.
 
     Noting it again changes nothing.
     """
-    rows = await pool.fetch(_SETTLE, feedback.message_id, feedback.state)
-    return [AlertLevel(row["level"]) for row in rows]
+    return [
+        (kind, AlertLevel(row["level"]))
+        for kind, table in _TABLES.items()
+        for row in await pool.fetch(
+            _SETTLE.format(table=table), feedback.message_id, feedback.state
+        )
+    ]

@@ -1,10 +1,10 @@
-"""SHELL: claims alerts and mails them, until each is settled one way or another."""
+"""SHELL: claims mails and sends them, until each is settled one way or another."""
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Final, TypeVar
@@ -15,12 +15,12 @@ from deloton.errors import AddressRefused, MailError, MailRefused, MailThrottled
 from deloton.rules.heart_rate import AlertLevel
 from deloton.running.addresses import parse_address
 from deloton.running.health import Health
+from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
-from deloton.running.retries import until_it_works
 from deloton.store import database
 from deloton.wire.mail import Mailer
 from hr_alerter import metrics
-from hr_alerter.alerts import AlertState, BegunAlert
+from hr_alerter.alerts import AlertState, BegunAlert, MailId, MailKind
 from hr_alerter.outbox import Letter, Outbox
 from hr_alerter.ownership import Owner
 
@@ -60,18 +60,24 @@ class Sender:
     """Mails what is pending, whoever stored it."""
 
     def __init__(
-        self, owner: Owner, mailer: Mailer, compose: Compose, rules: SendingRules, health: Health
+        self,
+        owners: Mapping[MailKind, Owner],
+        mailer: Mailer,
+        compose: Compose,
+        rules: SendingRules,
+        health: Health,
     ) -> None:
         """Describe the way from rows to mails; `run` walks it."""
-        self._owner = owner
+        self._owners = owners
         self._mailer = mailer
         self._compose = compose
         self._rules = rules
         self._health = health
+        self._insistence = Insistence(health, longest_wait_s=LOOK_EVERY_S)
         self._outbox = Outbox(rules.rate_per_s, rules.connections)
-        # The alerts that are ours, and the fence of each claim.
-        self._in_hand: dict[int, int] = {}
-        self._with_the_provider: set[int] = set()
+        # The mails that are ours, and the fence of each claim.
+        self._in_hand: dict[MailId, int] = {}
+        self._with_the_provider: set[MailId] = set()
         self._renewed_at = 0.0
         self._rows_wait = asyncio.Event()
         self._letters_move = asyncio.Event()
@@ -93,7 +99,8 @@ class Sender:
         finally:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(LET_GO_WITHIN_S):
-                    await self._owner.let_go(self._with_the_provider)
+                    for kind, owner in self._owners.items():
+                        await owner.let_go(_numbers(self._with_the_provider, kind))
 
     def stop(self) -> None:
         """Begin no mail any more; what waits is given back."""
@@ -109,37 +116,47 @@ class Sender:
                 await asyncio.wait_for(self._rows_wait.wait(), LOOK_EVERY_S)
 
     async def _own(self) -> None:
-        """Renew what is ours, put aside what came too late, and claim what is nobody's."""
-        if time.monotonic() - self._renewed_at >= LOOK_EVERY_S:
-            await self._renew()
+        """Renew what is ours, put aside what came too late, and claim what is nobody's.
+
+        That all is well again is looked for each second, whatever wakes us.
+        """
+        is_a_second_on = time.monotonic() - self._renewed_at >= LOOK_EVERY_S
+        if is_a_second_on:
+            for kind in self._owners:
+                await self._renew(kind)
             self._renewed_at = time.monotonic()
-        room = MOST_IN_HAND - len(self._in_hand)
-        for claim in await self._owner.claim(room) if room and not self._stopping else ():
-            self._in_hand[claim.alert_id] = claim.fence
-            self._outbox.add(Letter(claim), time.monotonic())
-            self._letters_move.set()
+        await self._claim(MailKind.ALERT)
+        if is_a_second_on:
+            await self._claim(MailKind.RECOVERY)
         metrics.WAITING.set(len(self._outbox))
         if self._outbox.is_idle:
             # Whether the provider is back is known only from the next mail.
             self._health.working("mail")
 
-    async def _renew(self) -> None:
-        ours = dict(self._in_hand)
-        held = await self._owner.renew()
+    async def _claim(self, kind: MailKind) -> None:
+        room = MOST_IN_HAND - len(self._in_hand)
+        for claim in await self._owners[kind].claim(room) if room and not self._stopping else ():
+            self._in_hand[claim.mail] = claim.fence
+            self._outbox.add(Letter(claim), time.monotonic())
+            self._letters_move.set()
+
+    async def _renew(self, kind: MailKind) -> None:
+        owner = self._owners[kind]
+        ours = {mail: fence for mail, fence in self._in_hand.items() if mail.kind is kind}
+        held = {MailId(kind, number): one for number, one in (await owner.renew()).items()}
         self._forget({one for one in ours if one not in held or held[one].fence != ours[one]})
         fresh_from = datetime.now(UTC) - self._rules.max_age
-        self._note_expired(await self._owner.expire_unowned(fresh_from))
-        await self._expire(
-            {one for one, claim in held.items() if claim.seen_at < fresh_from}, fresh_from
-        )
+        self._note_expired(kind, await owner.expire_unowned(fresh_from))
+        late = {one for one, claim in held.items() if claim.seen_at < fresh_from}
+        await self._expire(kind, late, fresh_from)
 
-    def _forget(self, lost: set[int]) -> None:
+    def _forget(self, lost: set[MailId]) -> None:
         if lost and (waiting := self._outbox.withdraw(lost)):
-            _log.warning("alerts are no longer ours to send", alerts=len(waiting))
-        for alert_id in lost - self._with_the_provider:
-            self._in_hand.pop(alert_id, None)
+            _log.warning("mails are no longer ours to send", mails=len(waiting))
+        for mail in lost - self._with_the_provider:
+            self._in_hand.pop(mail, None)
 
-    async def _expire(self, late: set[int], fresh_from: datetime) -> None:
+    async def _expire(self, kind: MailKind, late: set[MailId], fresh_from: datetime) -> None:
         """Settle those that wait and came too late; what is under way goes on."""
         letters = self._outbox.withdraw(late)
         if not letters:
@@ -147,20 +164,20 @@ class Sender:
         expired: Mapping[int, AlertLevel] = {}
         try:
             attempts = {letter.claim.alert_id: letter.attempt - 1 for letter in letters}
-            expired = await self._owner.expire(attempts, fresh_from)
-            self._note_expired(expired)
+            expired = await self._owners[kind].expire(attempts, fresh_from)
+            self._note_expired(kind, expired)
         finally:
             for letter in letters:
                 if letter.claim.alert_id in expired:
-                    self._in_hand.pop(letter.claim.alert_id, None)
+                    self._in_hand.pop(letter.claim.mail, None)
                 else:
                     self._outbox.add(letter, time.monotonic())
 
-    def _note_expired(self, expired: Mapping[int, AlertLevel]) -> None:
+    def _note_expired(self, kind: MailKind, expired: Mapping[int, AlertLevel]) -> None:
         for level in expired.values():
-            metrics.ALERTS.labels(level, AlertState.EXPIRED).inc()
+            metrics.count(kind, level, AlertState.EXPIRED)
         if expired:
-            _log.warning("alerts came too late to be of use", alerts=len(expired))
+            _log.warning("mails came too late to be of use", kind=kind, mails=len(expired))
 
     async def _send_until_stopped(self, tasks: asyncio.TaskGroup) -> None:
         while not self._stopping:
@@ -172,32 +189,33 @@ class Sender:
                 await asyncio.wait_for(self._letters_move.wait(), wait_s)
 
     async def _try(self, letter: Letter) -> None:
-        alert_id = letter.claim.alert_id
+        mail = letter.claim.mail
         try:
             alert = await self._begin(letter)
             if alert is None:
-                self._in_hand.pop(alert_id, None)
+                self._in_hand.pop(mail, None)
             elif (state := self._foregone(alert)) is not None:
                 await self._settle(letter, alert, state, attempts=letter.attempt - 1)
             else:
-                self._with_the_provider.add(alert_id)
+                self._with_the_provider.add(mail)
                 await self._send(letter, alert)
-                self._with_the_provider.discard(alert_id)
+                self._with_the_provider.discard(mail)
         finally:
             self._outbox.finish(letter)
             self._letters_move.set()
 
     async def _begin(self, letter: Letter) -> BegunAlert | None:
         """The alert as it is now; asked again where the answer is too old to be relied upon."""
+        owner = self._owners[letter.claim.kind]
         while True:
             asked_at = time.monotonic()
-            alert = await self._insist("mailing", lambda: self._owner.begin(letter.claim))
+            alert = await self._insist("mailing", lambda: owner.begin(letter.claim))
             if time.monotonic() - asked_at < self._rules.answer_within_s:
                 return alert
 
     def _foregone(self, alert: BegunAlert) -> AlertState | None:
         """What becomes of an alert that need not be tried."""
-        if datetime.now(UTC) - alert.seen_at > self._rules.max_age:
+        if not alert.is_riding or datetime.now(UTC) - alert.seen_at > self._rules.max_age:
             return AlertState.EXPIRED
         is_reachable = parse_address(alert.email) is not None and not alert.is_refused
         is_welcome = alert.is_wanted and is_reachable
@@ -209,9 +227,10 @@ class Sender:
         except MailError as error:
             await self._look_into(letter, alert, error)
         else:
-            latency = datetime.now(UTC) - alert.measured_at
+            latency = datetime.now(UTC) - _counted_from(alert)
             metrics.ATTEMPTS.labels("accepted").inc()
-            metrics.LATENCY_SECONDS.observe(max(0.0, latency.total_seconds()))
+            if alert.kind is MailKind.ALERT:
+                metrics.LATENCY_SECONDS.observe(max(0.0, latency.total_seconds()))
             self._outbox.found_open(time.monotonic())
             self._health.working("mail")
             await self._settle(
@@ -225,7 +244,8 @@ class Sender:
             )
 
     async def _look_into(self, letter: Letter, alert: BegunAlert, error: MailError) -> None:
-        told = {"alert_id": alert.alert_id, "reason": str(error), "attempt": letter.attempt}
+        told = {"alert_id": alert.alert_id, "kind": alert.kind, "attempt": letter.attempt}
+        told["reason"] = str(error)
         match error:
             case AddressRefused():
                 metrics.ATTEMPTS.labels("refused").inc()
@@ -253,7 +273,7 @@ class Sender:
 
     async def _refuse_address(self, alert: BegunAlert) -> None:
         addresses = (alert.email or "",)
-        refuse = self._owner.refuse
+        refuse = self._owners[alert.kind].refuse
         refused = await self._insist("mailing", lambda: refuse(addresses, AlertState.BOUNCED))
         metrics.REFUSED_ADDRESSES.labels(AlertState.BOUNCED).inc(len(refused))
 
@@ -262,7 +282,7 @@ class Sender:
         self._health.failing("mail")
         wait_s = retry_wait_s(letter.attempt)
         _log.warning("mail not accepted", **told, wait_s=round(wait_s, 1))
-        if letter.claim.alert_id in self._in_hand:
+        if letter.claim.mail in self._in_hand:
             again = Letter(letter.claim, letter.attempt + 1)
             self._outbox.add(again, time.monotonic() + wait_s)
 
@@ -276,9 +296,10 @@ class Sender:
         provider_message_id: str | None = None,
         latency_ms: int | None = None,
     ) -> None:
+        owner = self._owners[letter.claim.kind]
         was_ours = await self._insist(
             "mailing",
-            lambda: self._owner.settle(
+            lambda: owner.settle(
                 letter.claim,
                 alert,
                 state,
@@ -287,23 +308,26 @@ class Sender:
                 latency_ms=latency_ms,
             ),
         )
-        self._in_hand.pop(alert.alert_id, None)
+        self._in_hand.pop(letter.claim.mail, None)
+        told = {"alert_id": alert.alert_id, "kind": alert.kind, "state": state}
         if was_ours:
-            metrics.ALERTS.labels(alert.level, state).inc()
-            _log.info("alert settled", alert_id=alert.alert_id, level=alert.level, state=state)
+            metrics.count(alert.kind, alert.level, state)
+            _log.info("mail settled", level=alert.level, **told)
         else:
             metrics.OVERTAKEN.inc()
-            _log.warning("alert was settled by another", alert_id=alert.alert_id, state=state)
+            _log.warning("mail was settled by another", **told)
 
     async def _insist(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
         """Do what needs the database; its failures are told apart by what they keep from us."""
-        name, who = f"database: {what}", asyncio.current_task()
-        result = await until_it_works(
-            name,
-            step,
-            passes_by_itself=database.is_transient,
-            on_failure=lambda: self._health.failing(name, who),
-            longest_wait_s=LOOK_EVERY_S,
+        return await self._insistence.on(
+            f"database: {what}", database.is_transient, step, who=asyncio.current_task()
         )
-        self._health.working(name, who)
-        return result
+
+
+def _numbers(mails: Iterable[MailId], kind: MailKind) -> list[int]:
+    return [mail.alert_id for mail in mails if mail.kind is kind]
+
+
+def _counted_from(alert: BegunAlert) -> datetime:
+    """The reading from which the mail's latency counts: the one by which it had to be told."""
+    return alert.seen_at if alert.kind is MailKind.RECOVERY else alert.measured_at

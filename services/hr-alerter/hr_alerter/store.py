@@ -13,19 +13,29 @@ from hr_alerter.episodes import COVERED_BY, Alert
 
 
 class WhoRides(Struct, frozen=True):
-    """What decides a ride's limits: the rider's day of birth, own limits, and what was proven."""
+    """What decides a ride's limits: the rider's day of birth, own limits, and what was proven.
+
+    `awaits_recovery`: a mail told of a danger in this ride, or is on its way, and none of its end.
+    """
 
     ride_id: int
     rode_on: date
     born_on: date | None
     own: OwnLimits
     proof: Proof | None = None
+    awaits_recovery: bool = False
 
 
 _WHO_RIDES = f"""
 SELECT ride_id, (started_at AT TIME ZONE $2)::date AS rode_on, born_on,
        low_bpm, high_bpm, critical_bpm, coalesce(alerts_on, true) AS alerts_on,
-       proven_bpm, proven_rides
+       proven_bpm, proven_rides,
+       EXISTS (
+           SELECT FROM heart_rate_alerts AS alerts
+           LEFT JOIN heart_rate_recoveries AS recoveries USING (alert_id)
+           WHERE alerts.ride_id = rides.ride_id AND alerts.state IN ('pending', 'sending', 'sent')
+           AND (recoveries.state IS NULL OR recoveries.state = 'expired')
+       ) AS awaits_recovery
 FROM rides
 LEFT JOIN riders USING (rider_id)
 LEFT JOIN rider_limits USING (rider_id)
@@ -138,6 +148,7 @@ async def who_rides(
             row["born_on"],
             OwnLimits(row["low_bpm"], row["high_bpm"], row["critical_bpm"], row["alerts_on"]),
             Proof(row["proven_bpm"], row["proven_rides"]) if row["proven_rides"] else None,
+            row["awaits_recovery"],
         )
         for row in rows
     }

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import aiokafka
 import asyncpg
@@ -14,12 +14,15 @@ from aiokafka.abc import ConsumerRebalanceListener
 from deloton.rules.calendar import age_on
 from deloton.rules.heart_rate import Limit, LimitPolicy, limits_of
 from deloton.running.health import Health
+from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
-from deloton.running.retries import until_it_works
 from deloton.store import database
 from deloton.wire import kafka
 from hr_alerter import metrics
+from hr_alerter.alerts import MailKind
 from hr_alerter.episodes import Alert, PartitionWatch
+from hr_alerter.recoveries import store_recoveries, withdraw_recoveries
+from hr_alerter.recovery import Recovery
 from hr_alerter.settings import AlerterSettings
 from hr_alerter.store import (
     AlertRules,
@@ -32,8 +35,6 @@ from hr_alerter.store import (
 from hr_alerter.topic_reader import Batch, TopicReader
 
 _log = get_logger(__name__)
-
-T = TypeVar("T")
 
 COMMIT_EVERY_S: Final = 1.0
 LOOK_FOR_TOPIC_EVERY_S: Final = 1.0
@@ -52,6 +53,11 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing is assigned yet; `on_stored` is called when alerts have been stored."""
         self._settings = settings
         self._health = health
+        self._insist = Insistence(
+            health,
+            longest_wait_s=COMMIT_EVERY_S,
+            on_failure=lambda what: metrics.RETRIES.labels(what).inc(),
+        )
         self._pool = pool
         self._on_stored = on_stored
         self._policy = settings.limit_policy()
@@ -76,11 +82,11 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Watch until `stop`; returns once what was read is stored and committed."""
-        await self._insist("broker", kafka.is_transient, self._find_topic)
-        await self._insist("broker", kafka.is_transient, lambda: self._reader.start(self))
+        await self._insist.on("broker", kafka.is_transient, self._find_topic)
+        await self._insist.on("broker", kafka.is_transient, lambda: self._reader.start(self))
         try:
             while not self._stopping:
-                batches = await self._insist("broker", kafka.is_transient, self._reader.read)
+                batches = await self._insist.on("broker", kafka.is_transient, self._reader.read)
                 self._listen()
                 async with self._at_work:
                     await self._watch(batches)
@@ -139,12 +145,15 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         ours = [(self._watches[n], batch) for n, batch in batches.items() if n in self._watches]
         await self._learn(ours)
         fresh_from = time.time() - self._settings.alert_max_age_s
-        alerts = [
-            alert
+        said = [
+            each
             for watch, batch in ours
-            for alert in watch.decide_alerts(batch.samples, batch.arrived_at, fresh_from)
+            for each in watch.decide(batch.samples, batch.arrived_at, fresh_from)
         ]
-        await self._store(alerts)
+        await self._store([each for each in said if isinstance(each, Alert)])
+        # A danger that has come back meanwhile is not over.
+        last_said = {each.sample.ride_id: each for each in said}.values()
+        await self._store_recoveries([each for each in last_said if isinstance(each, Recovery)])
         for number, batch in batches.items():
             if number in self._watches:
                 self._next_offsets[number] = batch.next_offset
@@ -157,12 +166,17 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         asked = set().union(*unknown.values())
         if not asked:
             return
-        known = await self._insist(
+        known = await self._insist.on(
             "database: storing", database.is_transient, lambda: self._look_up(asked)
         )
         for number, ride_ids in unknown.items():
             for ride_id in ride_ids:
-                ours[number][0].learn(ride_id, limits_for(known.get(ride_id), self._policy))
+                who = known.get(ride_id)
+                ours[number][0].learn(
+                    ride_id,
+                    limits_for(who, self._policy),
+                    awaits_recovery=who is not None and who.awaits_recovery,
+                )
 
     async def _look_up(self, ride_ids: set[int]) -> dict[int, WhoRides]:
         known = await who_rides(self._pool, ride_ids, self._settings.time_zone)
@@ -185,19 +199,42 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _store(self, alerts: list[Alert]) -> None:
         if not alerts:
             return
-        stored = await self._insist(
+        stored = await self._insist.on(
             "database: storing",
             database.is_transient,
             lambda: store_alerts(self._pool, alerts, self._rules),
         )
         self._on_stored()
         for alert in stored:
-            metrics.ALERTS.labels(alert.level, alert.state).inc()
+            metrics.count(MailKind.ALERT, alert.level, alert.state)
         told = {(alert.ride_id, alert.level) for alert in stored}
         new = [(each.sample.ride_id, each.limit.level) for each in alerts if each.is_new]
         metrics.SUPPRESSED.inc(sum(alert not in told for alert in new))
         if stored:
             _log.info("alerts stored", alerts=len(stored))
+        if new:
+            rides = {ride_id for ride_id, _ in new}
+            await self._insist.on(
+                "database: storing",
+                database.is_transient,
+                lambda: withdraw_recoveries(self._pool, rides),
+            )
+
+    async def _store_recoveries(self, recoveries: list[Recovery]) -> None:
+        if not recoveries:
+            return
+        stored = await self._insist.on(
+            "database: storing",
+            database.is_transient,
+            lambda: store_recoveries(self._pool, recoveries, self._rules.max_age),
+        )
+        for state in stored.states:
+            metrics.RECOVERIES.labels(state).inc()
+        looked_into = {one.sample.ride_id for one in recoveries} - set(stored.waiting)
+        for watch in self._watches.values():
+            watch.end_waiting(looked_into)
+        if stored.states:
+            _log.info("recoveries stored", recoveries=len(stored.states))
 
     async def _commit(self, numbers: list[int]) -> None:
         """Commit up to where a successor misses nothing."""
@@ -221,26 +258,6 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         while not await self._reader.topic_exists():
             _log.warning("the topic does not exist yet", topic=self._settings.heart_rates_topic)
             await asyncio.sleep(LOOK_FOR_TOPIC_EVERY_S)
-
-    async def _insist(
-        self,
-        what: str,
-        passes_by_itself: Callable[[BaseException], bool],
-        step: Callable[[], Awaitable[T]],
-    ) -> T:
-        def note_failure() -> None:
-            self._health.failing(what)
-            metrics.RETRIES.labels(what).inc()
-
-        result = await until_it_works(
-            what,
-            step,
-            passes_by_itself=passes_by_itself,
-            on_failure=note_failure,
-            longest_wait_s=COMMIT_EVERY_S,
-        )
-        self._health.working(what)
-        return result
 
 
 def limits_for(who: WhoRides | None, policy: LimitPolicy) -> tuple[Limit, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Mapping, Set
 from typing import Any, cast
 
 import faust
@@ -11,9 +11,9 @@ from faust.types import TP, StreamT
 
 from deloton.errors import PartitionLost
 from deloton.running.health import Health, HealthReport
+from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
 from deloton.running.pages import serve_pages
-from deloton.running.retries import until_it_works
 from deloton.store import database
 from deloton.wire import kafka
 from ingestor import metrics
@@ -54,6 +54,7 @@ class IngestorApp(faust.App):
         self.workers: dict[int, PartitionWorker] = {}
         self._lost_at: dict[int, float] = {}
         self.health = Health()
+        self._insist = Insistence(self.health)
         self._pages: web.AppRunner | None = None
         self._outlets: Outlets | None = None
         super().__init__(settings.consumer_group, **_faust_settings(settings))
@@ -72,7 +73,7 @@ class IngestorApp(faust.App):
         self._lost_at.clear()
         # The raw topic may have grown.
         needed = max((tp.partition + 1 for tp in assigned), default=0)
-        await self._insist(
+        await self._insist.on(
             "broker", kafka.is_transient, lambda: ensure_topics(self.settings, needed)
         )
         for tp in sorted(assigned):
@@ -94,9 +95,9 @@ class IngestorApp(faust.App):
             self._report_health,
             metrics.FAILING_SECONDS,
         )
-        await self._insist("broker", kafka.is_transient, self._prepare_topics)
+        await self._insist.on("broker", kafka.is_transient, self._prepare_topics)
         self._outlets = await self._connect()
-        await self._insist("database", database.is_transient, self._outlets.days.maintain)
+        await self._insist.on("database", database.is_transient, self._outlets.days.maintain)
         await super().on_first_start()
 
     async def on_stop(self) -> None:
@@ -138,7 +139,7 @@ class IngestorApp(faust.App):
 
     async def _claim(self, number: int) -> PartitionWorker:
         outlets = self._require_outlets()
-        claimed = await self._insist(
+        claimed = await self._insist.on(
             "database",
             database.is_transient,
             lambda: claim_partition(outlets.pool, self.settings.raw_topic, number),
@@ -211,7 +212,7 @@ class IngestorApp(faust.App):
         while not self.should_stop:
             await self.sleep(MAINTAIN_EVERY_S)
             days = self._require_outlets().days
-            await self._insist("database", database.is_transient, days.maintain)
+            await self._insist.on("database", database.is_transient, days.maintain)
 
     async def _pack_rides(self) -> None:
         packer = Packer(self._require_outlets().pool, self.settings.pack_after_s)
@@ -228,28 +229,13 @@ class IngestorApp(faust.App):
         )
         days = ReadingDays(pool, self.settings.readings_retention_days, utc_today)
         outlets = Outlets(pool, days, Publisher(self.settings), self.health)
-        await self._insist("broker", kafka.is_transient, outlets.publisher.start)
+        await self._insist.on("broker", kafka.is_transient, outlets.publisher.start)
         return outlets
 
     def _require_outlets(self) -> Outlets:
         if self._outlets is None:
             raise RuntimeError("the app has not been started")
         return self._outlets
-
-    async def _insist(
-        self,
-        what: str,
-        passes_by_itself: Callable[[BaseException], bool],
-        step: Callable[[], Awaitable[Any]],
-    ) -> Any:  # noqa: ANN401
-        result = await until_it_works(
-            what,
-            step,
-            passes_by_itself=passes_by_itself,
-            on_failure=lambda: self.health.failing(what),
-        )
-        self.health.working(what)
-        return result
 
     def _report_health(self) -> HealthReport:
         return self.health.report(list(self.workers))

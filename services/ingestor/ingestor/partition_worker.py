@@ -19,8 +19,8 @@ from deloton.feed.assembly import Assembled, Reading
 from deloton.feed.log_lines import RefusalReason
 from deloton.rules.silence import SILENCE
 from deloton.running.health import Health
+from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
-from deloton.running.retries import until_it_works
 from deloton.store import database
 from deloton.wire import kafka
 from ingestor import claims, metrics, store
@@ -77,6 +77,9 @@ class PartitionWorker:
         self.next_offset = claimed.next_offset
         self.state = claimed.state
         self._outlets = outlets
+        self._insist = Insistence(
+            outlets.health, on_failure=lambda what: metrics.RETRIES.labels(what).inc()
+        )
         self._clock = clock
         self._busy = asyncio.Lock()
         self._caught_up_at: float | None = None
@@ -263,26 +266,10 @@ class PartitionWorker:
         self.next_offset = first
 
     async def _insist_on_database(self, step: Callable[[], Awaitable[T]]) -> T:
-        return await self._insist("database", database.is_transient, step)
+        return await self._insist.on("database", database.is_transient, step)
 
     async def _insist_on_broker(self, step: Callable[[], Awaitable[T]]) -> T:
-        return await self._insist("broker", kafka.is_transient, step)
-
-    async def _insist(
-        self,
-        what: str,
-        passes_by_itself: Callable[[BaseException], bool],
-        step: Callable[[], Awaitable[T]],
-    ) -> T:
-        def note_failure() -> None:
-            metrics.RETRIES.labels(what).inc()
-            self._outlets.health.failing(what)
-
-        result = await until_it_works(
-            what, step, passes_by_itself=passes_by_itself, on_failure=note_failure
-        )
-        self._outlets.health.working(what)
-        return result
+        return await self._insist.on("broker", kafka.is_transient, step)
 
     def _count(self, batch: Batch, seconds: float) -> None:
         assembled = batch.assembled

@@ -3,9 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import aiohttp
 import aiokafka
@@ -16,14 +15,12 @@ from deloton.canary.inboxes import Inbox, open_inbox
 from deloton.canary.settings import CanarySettings
 from deloton.rules.canary import CANARY_BIKE
 from deloton.running.health import Health
+from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
 from deloton.running.pages import serve_pages
-from deloton.running.retries import until_it_works
 from deloton.wire import kafka
 
 _log = get_logger(__name__)
-
-T = TypeVar("T")
 
 LOOK_EVERY_S: Final = 0.25
 LONGEST_WAIT_S: Final = 5.0
@@ -62,7 +59,7 @@ class Canary:
         """Describe it; it connects when it beats."""
         self._settings = settings
         self._inbox = inbox
-        self._health = health
+        self._insist = Insistence(health, longest_wait_s=LONGEST_WAIT_S)
         self._silence = metrics.Silence()
 
     async def beat_for_ever(self) -> None:
@@ -92,7 +89,7 @@ class Canary:
                 raise
             return producer
 
-        return await self._insist("broker", kafka.is_transient, start)
+        return await self._insist.on("broker", kafka.is_transient, start)
 
     async def _find_topic(self) -> None:
         topic = self._settings.raw_topic
@@ -136,12 +133,12 @@ class Canary:
                     self._settings.raw_topic, line, key=CANARY_BIKE.encode()
                 )
 
-        await self._insist("broker", kafka.is_transient, send)
+        await self._insist.on("broker", kafka.is_transient, send)
 
     async def _look(self, beat: Beat) -> datetime:
         """When the mail of a beat was in the inbox."""
         while True:
-            if await self._insist(
+            if await self._insist.on(
                 "inbox", _passes_by_itself, lambda: self._inbox.holds(beat.address)
             ):
                 return datetime.now(UTC)
@@ -159,22 +156,6 @@ class Canary:
         metrics.END_TO_END_SECONDS.observe(seconds)
         self._silence.end()
         _log.info("the canary's mail came", beat=beat.number, seconds=round(seconds, 1))
-
-    async def _insist(
-        self,
-        what: str,
-        passes_by_itself: Callable[[BaseException], bool],
-        step: Callable[[], Awaitable[T]],
-    ) -> T:
-        result = await until_it_works(
-            what,
-            step,
-            passes_by_itself=passes_by_itself,
-            on_failure=lambda: self._health.failing(what),
-            longest_wait_s=LONGEST_WAIT_S,
-        )
-        self._health.working(what)
-        return result
 
 
 def _passes_by_itself(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ What stands in a table here (a zone, a gender, a level, a state, a measure) has 
 it is coloured; one colour may stand for several of them.
 
 Six hues are of the eight of Okabe and Ito 2008 (Color Universal Design), which people of every kind
-of colour vision tell apart; the grey, the darker orange and the red of danger are ours.
+of colour vision tell apart; the grey, the darker orange and green and the red of danger are ours.
 """
 
 from typing import Final
@@ -13,8 +13,9 @@ BLUE: Final = "#0072B2"
 SKY: Final = "#56B4E9"
 GREEN: Final = "#009E73"
 ORANGE: Final = "#E69F00"
-# For white words upon it, with a contrast of 4.5 and more.
+# For white words upon them, with a contrast of 4.5 and more.
 DARK_ORANGE: Final = "#8F5A00"
+DARK_GREEN: Final = "#00694C"
 VERMILION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#8A94A6"

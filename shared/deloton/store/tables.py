@@ -284,6 +284,70 @@ Index(
     postgresql_where=text("provider_message_id IS NOT NULL"),
 )
 
+heart_rate_recoveries = Table(
+    "heart_rate_recoveries",
+    metadata,
+    Column(
+        "alert_id",
+        ForeignKey(heart_rate_alerts.c.alert_id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("level", Text, nullable=False, comment="the alert's"),
+    Column(
+        "measured_at", _UTC, nullable=False, comment="the first of the readings that are normal"
+    ),
+    Column(
+        "seen_at",
+        _UTC,
+        nullable=False,
+        comment="the newest of them, by which it had been so for long enough",
+    ),
+    Column("heart_rate_bpm", SmallInteger, nullable=False, comment="that reading's heart rate"),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        comment="as an alert's; expired also where the danger came back, or the ride was over",
+    ),
+    Column("created_at", _UTC, nullable=False, server_default=func.now()),
+    Column("settled_at", _UTC, comment="when its end was known; NULL: pending or sending"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="tries to send it"),
+    Column("provider_message_id", Text, comment="what the mail provider calls the mail"),
+    Column("latency_ms", Integer, comment="from that reading to the provider's acceptance"),
+    Column("owner", Text, comment="the alerter that has it in hand"),
+    Column("owned_until", _UTC, comment="until then it is no other's"),
+    Column(
+        "fence",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="how often it was taken in hand: who knows an older number has lost it",
+    ),
+    CheckConstraint("level IN ('low', 'high', 'critical')", name="level"),
+    CheckConstraint(
+        "state IN ('pending', 'sending', 'sent', 'expired', 'undeliverable', 'failed', 'unknown', "
+        "'bounced', 'complained')",
+        name="state",
+    ),
+    CheckConstraint("(state IN ('pending', 'sending')) = (settled_at IS NULL)", name="settled"),
+    CheckConstraint(
+        "(state = 'sending') = (owner IS NOT NULL) AND (owner IS NULL) = (owned_until IS NULL)",
+        name="owned",
+    ),
+    comment="A heart back to normal after an alert that was mailed, and the mail about it.",
+)
+Index(
+    "ix_heart_rate_recoveries_open",
+    heart_rate_recoveries.c.measured_at,
+    postgresql_where=text("state IN ('pending', 'sending')"),
+)
+Index(
+    "ix_heart_rate_recoveries_provider_message_id",
+    heart_rate_recoveries.c.provider_message_id,
+    postgresql_where=text("provider_message_id IS NOT NULL"),
+)
+
 refused_addresses = Table(
     "refused_addresses",
     metadata,

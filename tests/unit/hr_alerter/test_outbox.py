@@ -6,7 +6,7 @@ import pytest
 
 from deloton.rules.heart_rate import AlertLevel
 from deloton.testing import at
-from hr_alerter.alerts import Claim
+from hr_alerter.alerts import Claim, MailId, MailKind
 from hr_alerter.outbox import (
     ASK_AGAIN_AFTER_S,
     ONE_MORE_EACH_S,
@@ -49,6 +49,18 @@ def test_critical_ones_go_first_then_the_oldest_readings() -> None:
         order.append(letter_now.claim.alert_id)
         outbox.finish(letter_now)
     assert order == [2, 1, 3]
+
+
+def test_that_all_is_well_again_waits_for_whoever_is_in_danger() -> None:
+    outbox = Outbox(100.0, 10)
+    over = Letter(Claim(1, 1, AlertLevel.CRITICAL, at(1), MailKind.RECOVERY))
+    for letter in (over, a_letter(1, AlertLevel.LOW, at(9))):
+        outbox.add(letter, 0.0)
+    first = outbox.take(1.0)
+    assert first is not None
+    assert first.claim.kind is MailKind.ALERT
+    assert outbox.withdraw({MailId(MailKind.ALERT, 1)}) == []
+    assert outbox.withdraw({MailId(MailKind.RECOVERY, 1)}) == [over]
 
 
 def test_while_few_wait_they_go_one_after_the_other() -> None:
@@ -117,7 +129,7 @@ def test_letters_that_are_no_longer_ours_are_forgotten() -> None:
     outbox = a_full_outbox(3)
     outbox.add(a_letter(9), 100.0)
     outbox.take(1.0)
-    outbox.withdraw({1, 9})
+    outbox.withdraw({MailId(MailKind.ALERT, number) for number in (1, 9)})
     assert len(outbox) == 1
 
 

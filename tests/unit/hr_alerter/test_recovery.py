@@ -1,0 +1,109 @@
+"""Made-up rides: when a danger is over, and stays so."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from deloton.rules.heart_rate import LimitPolicy, OwnLimits, limits_of
+from deloton.testing import at
+from hr_alerter.episodes import EpisodeRules, PartitionWatch
+from hr_alerter.recovery import SAY_AGAIN_AFTER_S, STAYS_S, NormalRange, Recovery
+from tests.unit.hr_alerter.made_up_rides import on_the_way, samples, warm_up
+
+# At 60: low below 50, high from 171, critical from 196, a jump from 133 on.
+LIMITS = limits_of(60, LimitPolicy())
+DANGER = [*warm_up(), *on_the_way(120, 175), *[175, 176] * 6, *on_the_way(175, 125)]
+Rates = Sequence[int | None]
+
+
+def a_watch(*, awaits_recovery: bool = False) -> PartitionWatch:
+    watch = PartitionWatch(EpisodeRules())
+    watch.learn(1, LIMITS, awaits_recovery=awaits_recovery)
+    return watch
+
+
+def over_after(rates: Rates, watch: PartitionWatch | None = None) -> list[float]:
+    """At which readings it is said to be over: how many seconds after the danger."""
+    said = (watch or a_watch()).decide(samples(rates), 0.0)
+    return [
+        (each.sample.measured_at - at(0)).total_seconds() - len(DANGER)
+        for each in said
+        if isinstance(each, Recovery)
+    ]
+
+
+def well(seconds: int) -> list[int]:
+    return warm_up(124, seconds)
+
+
+@pytest.mark.parametrize(
+    ("rates", "first_after"),
+    [
+        pytest.param([*DANGER, *well(59)], None, id="fifty-nine seconds"),
+        pytest.param([*DANGER, *well(60)], 59, id="a minute"),
+        pytest.param([*warm_up(seconds=200)], None, id="no danger before"),
+        pytest.param([*DANGER, *well(30), None, *well(30)], 60, id="a second unseen"),
+        pytest.param([*DANGER, *well(30), *[None] * 12, *well(65)], 106, id="hands off for long"),
+        pytest.param(
+            [*DANGER, *[127, 126] * 30], 59, id="5 bpm below 80 % of the expected maximum"
+        ),
+        pytest.param([*DANGER, *[127, 128] * 90], None, id="not quite"),
+        pytest.param(
+            [*DANGER, *well(40), *on_the_way(124, 140), 140, *on_the_way(140, 124), *well(60)],
+            102,
+            id="a harder moment in between",
+        ),
+        pytest.param(
+            [*DANGER, *well(40), *[190] * 3, *well(30)], 62, id="a spike that no heart makes"
+        ),
+    ],
+)
+def test_it_is_over_once_the_heart_was_normal_for_a_minute(
+    rates: Rates, first_after: float | None
+) -> None:
+    assert over_after(rates)[:1] == ([] if first_after is None else [first_after])
+
+
+def test_it_is_said_again_until_somebody_has_looked_into_it() -> None:
+    watch = a_watch()
+    after = over_after([*DANGER, *well(60 + 2 * SAY_AGAIN_AFTER_S)], watch)
+    assert after == [STAYS_S - 1, STAYS_S - 1 + SAY_AGAIN_AFTER_S, STAYS_S - 1 + 30]
+    watch.end_waiting([1, 2])
+    later = samples(well(120), from_s=len(DANGER) + 100)
+    assert list(watch.decide(later, 0.0)) == []
+
+
+def test_a_successor_that_knows_of_the_danger_counts_anew() -> None:
+    assert over_after(well(200)) == []
+    first, *_ = over_after(well(200), a_watch(awaits_recovery=True))
+    # A sensor that nobody knows is believed after 25 s.
+    assert first + len(DANGER) == 25 + STAYS_S - 1
+
+
+def test_a_danger_that_comes_back_is_not_over() -> None:
+    again = [*DANGER, *well(40), *DANGER[45:]]
+    assert over_after([*again, *well(50)]) == []
+    assert over_after([*again, *well(60)]) == [len(again) - len(DANGER) + 59]
+
+
+@pytest.mark.parametrize(
+    ("own", "lowest", "highest"),
+    [
+        (None, 55, 127),
+        (OwnLimits(high_bpm=120), 55, 114),
+        (OwnLimits(low_bpm=60, high_bpm=110), 65, 104),
+        (OwnLimits(critical_bpm=125), 55, 119),
+    ],
+)
+def test_normal_lies_well_within_the_limits(
+    own: OwnLimits | None, lowest: int, highest: int
+) -> None:
+    normal = NormalRange.of(limits_of(60, LimitPolicy(), own))
+    held = [bpm for bpm in range(20, 250) if normal.holds(bpm)]
+    assert (held[0], held[-1]) == (lowest, highest)
+
+
+@pytest.mark.parametrize("limits", [(), limits_of(60, LimitPolicy(), OwnLimits(100, 110, 120))])
+def test_without_room_between_the_limits_nothing_is_normal(limits: Sequence[object]) -> None:
+    normal = NormalRange.of(limits)  # type: ignore[arg-type]
+    assert not any(normal.holds(bpm) for bpm in range(250))
