@@ -52,6 +52,7 @@ MEASURES: Final = {
     "heart_rate_bpm": (DECIMALS[0], "Avg"),
     "limit_bpm": (DECIMALS[1], "Avg"),
     "latency_s": (DECIMALS[2], "Avg"),
+    "recovered_s": (DECIMALS[0], "Avg"),
     "waiting_ride_count": (DECIMALS[0], "Sum"),
 }
 

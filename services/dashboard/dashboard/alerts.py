@@ -64,6 +64,7 @@ def table_of(alerts: pd.DataFrame, zone: ZoneInfo) -> pd.DataFrame:
             "Heart rate (bpm)": alerts["heart_rate_bpm"],
             "Limit (bpm)": alerts["limit_bpm"].round(0),
             "State": alerts["state"].map(STATES).fillna(alerts["state"]),
+            "Back to normal": alerts["recovery_state"].map(STATES),
             "Latency (s)": (alerts["latency_ms"].astype("float64") / 1000).round(2),
             "Tries": alerts["attempts"],
             "Bike": alerts["bike_serial"],

@@ -141,9 +141,10 @@ WHERE rides.started_at >= now() - ($8 + 1) * $1 * interval '1 hour'
 _ALERTS = f"""
 SELECT alerts.measured_at, alerts.level, alerts.heart_rate_bpm, alerts.limit_bpm, alerts.state,
        alerts.latency_ms, alerts.attempts, alerts.ride_id, rides.bike_serial,
-       {NAME} AS name
+       recoveries.state AS recovery_state, {NAME} AS name
 FROM heart_rate_alerts AS alerts
 JOIN rides USING (ride_id)
+LEFT JOIN heart_rate_recoveries AS recoveries USING (alert_id)
 LEFT JOIN riders ON riders.rider_id = alerts.rider_id
 WHERE alerts.measured_at > now() - $1 * interval '1 hour'
 ORDER BY alerts.measured_at DESC

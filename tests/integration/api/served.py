@@ -168,6 +168,9 @@ INSERT INTO heart_rate_alerts (
     (1, 4711, 7001, 'high', '2026-03-02 09:01Z', 149, 145.6, '90%', 'sent', now()),
     (2, 4711, 7001, 'critical', '2026-03-02 09:02Z', 165, 161.8, '100%', 'pending', NULL),
     (3, 4713, 7002, 'low', '2026-03-02 11:01Z', 45, 50, 'below 50', 'expired', now());
+INSERT INTO heart_rate_recoveries (
+    alert_id, level, measured_at, seen_at, heart_rate_bpm, state, settled_at
+) VALUES (1, 'high', '2026-03-02 09:02:10Z', '2026-03-02 09:03:09Z', 118, 'sent', now());
 """
 
 # A year counts where it is a number of its own: a measured 0.01959 tells of nobody.

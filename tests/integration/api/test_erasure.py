@@ -17,6 +17,7 @@ from tests.integration.api.served import PERSONAL, Served
 # What is held about a person. A table that is added belongs into the export too.
 PERSONAL_TABLES = (
     "heart_rate_alerts",
+    "heart_rate_recoveries",
     "readings",
     "refused_addresses",
     "ride_hearts",
@@ -32,7 +33,7 @@ def test_each_table_that_may_tell_of_a_person_is_known() -> None:
     telling = {
         name
         for name, table in metadata.tables.items()
-        if {"rider_id", "ride_id", "subject_id"} & {column.name for column in table.c}
+        if {"rider_id", "ride_id", "alert_id", "subject_id"} & {column.name for column in table.c}
     }
     stars = {name for name in telling if name.startswith("star_")}
     assert telling - stars - _OF_NOBODY == set(PERSONAL_TABLES)
@@ -111,6 +112,7 @@ async def test_an_export_holds_all_and_is_audited(fresh: Served) -> None:
     assert told["own_limits"]["high_bpm"] == 150
     assert [refused["because"] for refused in told["refused_addresses"]] == ["bounced"]
     assert [alert["alert_id"] for alert in told["alerts"]] == [1, 2]
+    assert [(row["alert_id"], row["state"]) for row in told["recoveries"]] == [(1, "sent")]
     assert [(ride["ride_id"], len(ride["readings"])) for ride in told["rides"]] == [
         (4711, 100),
         (4712, 100),

@@ -308,6 +308,16 @@ async def test_alerts_are_filtered(served: Served) -> None:
         assert [alert["alert_id"] for alert in page["alerts"]] == expected
 
 
+async def test_an_alert_tells_when_it_was_over_and_what_became_of_that_mail(
+    served: Served,
+) -> None:
+    page = await get(served, "/v1/alerts", ride_id=4711)
+    assert [(alert["recovered_at"], alert["recovery_state"]) for alert in page["alerts"]] == [
+        (None, None),
+        ("2026-03-02T09:02:10Z", "sent"),
+    ]
+
+
 async def test_personal_fields_are_left_out_without_their_scope(served: Served) -> None:
     brief = {"rider_id", "gender", "age_years"}
     for scopes, names in (((Scope.READ,), brief), ((Scope.READ, Scope.PERSONAL), {*brief, "name"})):

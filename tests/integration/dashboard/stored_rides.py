@@ -73,6 +73,20 @@ async def store_ended_rides(
         await connection.close()
 
 
+async def store_recovery(url: str, ride_id: int) -> None:
+    """The rider of a ride was mailed that all is well again, as of the first alert."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "INSERT INTO heart_rate_recoveries (alert_id, level, measured_at, seen_at, "
+            "heart_rate_bpm, state, settled_at) SELECT alert_id, level, now(), now(), 120, "
+            "'sent', now() FROM heart_rate_alerts WHERE ride_id = $1 ORDER BY alert_id LIMIT 1",
+            ride_id,
+        )
+    finally:
+        await connection.close()
+
+
 async def store_alert(url: str, ride_id: int, level: str, state: str = "sent") -> None:
     """An alert about a ride, half a minute ago."""
     connection = await asyncpg.connect(url)

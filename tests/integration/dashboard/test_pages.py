@@ -23,6 +23,7 @@ from tests.integration.dashboard.stored_rides import (
     store_alert,
     store_ended_rides,
     store_live_ride,
+    store_recovery,
 )
 
 PAGES = ("live", "recent", "alerts", "bikes", "all_time")
@@ -172,11 +173,13 @@ async def test_alerts_are_counted_with_how_long_they_took(
     ride_id = await store_live_ride(database_url, 180)
     await store_alert(database_url, ride_id, "high")
     await store_alert(database_url, ride_id, "critical", state="expired")
+    await store_recovery(database_url, ride_id)
     page = open_page("alerts")
     assert tile(page, "Alerts") == "2"
     assert tile(page, "Mailed") == "1"
     assert tile(page, "Latency, median") == "0.64 s"
     assert set(page.dataframe[0].value["State"]) == {"mailed", "too old to mail"}
+    assert list(page.dataframe[0].value["Back to normal"].dropna()) == ["mailed"]
     assert set(page.dataframe[0].value["Ride"]) == {f"/recent?ride={ride_id}"}
     assert tile(open_page("live"), "Alerts, last hour") == "2"
 

@@ -211,6 +211,14 @@ async def test_an_alerts_week_begins_on_monday_by_the_companys_clocks(pool: asyn
     )
     [alert] = await star_of(pool, "fact_alerts")
     assert (alert["measured_on"], alert["measured_week"]) == (date(2026, 6, 29), date(2026, 6, 29))
+    assert (alert["recovered_s"], alert["recovery_state"]) == (None, None)
+    await pool.execute(
+        "INSERT INTO heart_rate_recoveries (alert_id, level, measured_at, seen_at, heart_rate_bpm, "
+        "state, settled_at) SELECT alert_id, level, measured_at + interval '75.5 s', now(), 120, "
+        "'sent', now() FROM heart_rate_alerts"
+    )
+    [alert] = await star_of(pool, "fact_alerts")
+    assert (alert["recovered_s"], alert["recovery_state"]) == (75.5, "sent")
 
 
 async def test_a_rides_minutes_add_up_to_the_ride(pool: asyncpg.Pool) -> None:

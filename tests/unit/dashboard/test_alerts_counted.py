@@ -60,6 +60,7 @@ def stored_alerts(*changes: dict[str, object]) -> pd.DataFrame:
         "attempts": 2,
         "bike_serial": "SN1",
         "ride_id": 7,
+        "recovery_state": "sent",
     }
     rows = pd.DataFrame([{**usual, **change} for change in changes])
     return rows.assign(measured_at=pd.to_datetime(rows["measured_at"], utc=True))
@@ -74,11 +75,17 @@ def test_the_table_tells_each_alert_in_the_units_of_its_columns() -> None:
         "Heart rate (bpm)": 171,
         "Limit (bpm)": 165.0,
         "State": "mailed",
+        "Back to normal": "mailed",
         "Latency (s)": 0.64,
         "Tries": 2,
         "Bike": "SN1",
         "Ride": "/recent?ride=7",
     }
+
+
+def test_where_nothing_told_that_it_was_over_the_cell_is_empty() -> None:
+    [row] = alerts.table_of(stored_alerts({"recovery_state": None}), LONDON).to_dict("records")
+    assert pd.isna(row["Back to normal"])
 
 
 def test_an_alert_of_nobody_known_and_in_a_state_nobody_named_is_told_all_the_same() -> None:

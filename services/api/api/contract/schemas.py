@@ -395,6 +395,15 @@ class Alert(Answer):
     settled_at: datetime | None = Field(
         description="When its end was known; null while it is pending or sending.", examples=[_TIME]
     )
+    recovered_at: datetime | None = Field(
+        description="When the heart rate was back to normal, where the alert was mailed and it "
+        "stayed so while the rider rode; null: not seen.",
+        examples=[_TIME],
+    )
+    recovery_state: AlertState | None = Field(
+        description="What became of the mail that said so; null: there was none.",
+        examples=["sent"],
+    )
 
 
 class AlertPage(Answer):
@@ -479,6 +488,9 @@ class Export(Answer):
         description="Addresses that alerts go to no more: mail bounced, or its owner complained."
     )
     alerts: list[dict[str, Any]] = Field(description="Heart-rate alerts and their mails.")
+    recoveries: list[dict[str, Any]] = Field(
+        description="Hearts that were back to normal after alerts, and the mails about it."
+    )
     audit: list[dict[str, Any]] = Field(
         description="What was deleted or handed out, by which key, when and why."
     )

@@ -18,6 +18,7 @@ from api.store.told import Fields, list_of, told
 from deloton.store.tables import (
     audit,
     heart_rate_alerts,
+    heart_rate_recoveries,
     readings,
     refused_addresses,
     ride_hearts,
@@ -55,6 +56,12 @@ _ALERTS = _rows_of(
     select(heart_rate_alerts)
     .where(heart_rate_alerts.c.rider_id == _RIDER_ID)
     .order_by(heart_rate_alerts.c.measured_at)
+)
+_RECOVERIES = _rows_of(
+    select(heart_rate_recoveries)
+    .join(heart_rate_alerts, heart_rate_alerts.c.alert_id == heart_rate_recoveries.c.alert_id)
+    .where(heart_rate_alerts.c.rider_id == _RIDER_ID)
+    .order_by(heart_rate_recoveries.c.measured_at)
 )
 # What was deleted or handed out of a rider's data; not of single rides.
 _AUDIT = _rows_of(
@@ -115,6 +122,7 @@ async def export_rider(database: Database, rider_id: int) -> AsyncIterator[bytes
         "own_limits": _only(await rows(_LIMITS)),
         "refused_addresses": await rows(_REFUSED),
         "alerts": await rows(_ALERTS),
+        "recoveries": await rows(_RECOVERIES),
         "audit": await rows(_AUDIT),
     }
     found = await database.rows(Question(_RIDE_IDS, {"rider_id": rider_id}))

@@ -81,7 +81,14 @@ from deloton.store.ride_figures import (
     together,
     with_last_reading,
 )
-from deloton.store.tables import bikes, heart_rate_alerts, readings, riders, rides
+from deloton.store.tables import (
+    bikes,
+    heart_rate_alerts,
+    heart_rate_recoveries,
+    readings,
+    riders,
+    rides,
+)
 
 # Which figures all rides of a rider are told by, together.
 OF_A_RIDER = ("duration_s", "energy_kj", "mean_heart_rate_bpm", "mean_power_watts")
@@ -241,7 +248,10 @@ def _alerts_page(names: frozenset[str], follows: bool, personal: bool) -> Statem
     whose = alerts.outerjoin(riders, riders.c.rider_id == alerts.c.rider_id)
     if "bike" in names:
         whose = whose.join(rides, rides.c.ride_id == alerts.c.ride_id)
-    query = select(alerts, *WHO).select_from(whose).where(*_conditions(_OF_ALERTS, names))
+    over = heart_rate_recoveries
+    whose = whose.outerjoin(over, over.c.alert_id == alerts.c.alert_id)
+    end = (over.c.measured_at.label("recovered_at"), over.c.state.label("recovery_state"))
+    query = select(alerts, *end, *WHO).select_from(whose).where(*_conditions(_OF_ALERTS, names))
     query = _page(
         query, (alerts.c.measured_at, alerts.c.alert_id), follows=follows, descending=True
     )

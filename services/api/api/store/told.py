@@ -130,7 +130,7 @@ def bike_fields(page: FromClause) -> Fields:
 
 
 def alert_fields(page: FromClause, *, personal: bool) -> Fields:
-    """An alert; `page` holds alerts and whose they are."""
+    """An alert and its end; `page` holds alerts, their recoveries and whose they are."""
     return {
         "alert_id": page.c.alert_id,
         "ride_id": page.c.ride_id,
@@ -139,7 +139,7 @@ def alert_fields(page: FromClause, *, personal: bool) -> Fields:
             name: page.c[name]
             for name in (
                 *("level", "measured_at", "heart_rate_bpm", "limit_bpm", "limit_rule"),
-                *("state", "settled_at"),
+                *("state", "settled_at", "recovered_at", "recovery_state"),
             )
         },
     }

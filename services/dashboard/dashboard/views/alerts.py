@@ -41,7 +41,7 @@ def told(rows: pd.DataFrame) -> None:
             Tile("Alerts", number(len(rows))),
             Tile("Critical", number((rows["level"] == "critical").sum())),
             Tile("Mailed", number((rows["state"] == "sent").sum())),
-            Tile("On their way", number((rows["state"] == "pending").sum())),
+            Tile("On their way", number(rows["state"].isin(["pending", "sending"]).sum())),
             Tile("Latency, median", number(median, "s", 2)),
             Tile("Latency, 99 %", number(slow, "s", 2)),
         ],
