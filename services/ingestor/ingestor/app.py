@@ -217,7 +217,7 @@ class IngestorApp(faust.App):
     async def _pack_rides(self) -> None:
         packer = Packer(self._require_outlets().pool, self.settings.pack_after_s)
         while not self.should_stop:
-            await self.sleep(await self._insist("database", database.is_transient, packer.pack))
+            await self.sleep(await self._insist.on("database", database.is_transient, packer.pack))
 
     async def _prepare_topics(self) -> None:
         await ensure_topics(self.settings)
