@@ -17,7 +17,9 @@ def running_chromium() -> Iterator[Browser]:
     )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=found.stdout.strip(), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=found.stdout.strip(),
+            args=["--no-sandbox", "--disable-gpu"],
+            timeout=0,
         )
         yield chromium
         chromium.close()

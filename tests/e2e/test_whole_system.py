@@ -321,7 +321,7 @@ def test_the_pages_show_the_same_to_the_last_digit(aftermath: Aftermath) -> None
     with running_chromium() as chromium:
         for path, shown in pages.items():
             page = chromium.new_page()
-            page.goto(f"{address}/{path}")
+            page.goto(f"{address}/{path}", timeout=240_000)
             for label, figure in shown.items():
                 expect(tile(page, label)).to_have_text(figure, timeout=240_000)
 

@@ -36,10 +36,12 @@ async def status_of(client: httpx.AsyncClient, method: str, path: str) -> int:
 async def test_each_address_opens_to_its_scopes_alone(
     served: Served, method: str, path: str, security: list[dict[str, list[str]]]
 ) -> None:
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=300) as client:
         assert (await status_of(client, method, path) == 401) == bool(security)
     async with httpx.AsyncClient(
-        base_url=served.url, headers={"Authorization": f"Bearer {new_credential().key}"}
+        base_url=served.url,
+        headers={"Authorization": f"Bearer {new_credential().key}"},
+        timeout=300,
     ) as client:
         assert (await status_of(client, method, path) == 401) == bool(security)
     needed = {Scope(scope) for each in security for scope in each["ApiKey"]}
@@ -52,7 +54,9 @@ async def test_each_address_opens_to_its_scopes_alone(
 
 def nobody(served: Served) -> httpx.AsyncClient:
     """A client whose key is none of ours."""
-    return httpx.AsyncClient(base_url=served.url, headers={"Authorization": "Bearer nobody"})
+    return httpx.AsyncClient(
+        base_url=served.url, headers={"Authorization": "Bearer nobody"}, timeout=300
+    )
 
 
 def test_every_address_but_the_operations_needs_a_key() -> None:
@@ -89,7 +93,7 @@ async def test_the_filter_by_town_needs_the_scope_personal(served: Served) -> No
     "header", ["", "Bearer", "Basic YTpi", "Bearer deloton_000000000000_x", "Bearer ü"]
 )
 async def test_what_is_no_key_is_told_plainly(served: Served, header: str) -> None:
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=300) as client:
         answer = await client.get("/v1/rides", headers=[(b"Authorization", header.encode())])
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -99,7 +103,7 @@ async def test_what_is_no_key_is_told_plainly(served: Served, header: str) -> No
 async def test_a_key_with_another_secret_opens_nothing(served: Served) -> None:
     key = await served.make_key(Scope.READ)
     forged = key[:-1] + ("A" if key[-1] != "A" else "B")
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=300) as client:
         for given, status in ((forged, 401), (key, 200), (forged, 401)):
             headers = {"Authorization": f"Bearer {given}"}
             assert (await client.get("/v1/daily", headers=headers)).status_code == status
@@ -108,7 +112,7 @@ async def test_a_key_with_another_secret_opens_nothing(served: Served) -> None:
 async def test_a_key_that_asks_too_often_is_told_when_to_go_on(served: Served) -> None:
     key = await served.make_key(Scope.READ, requests_per_minute=3)
     headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=served.url, headers=headers, timeout=300) as client:
         answers = [await client.get("/v1/daily") for _ in range(4)]
         others = await client.get("/health/live")
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -126,7 +130,7 @@ async def test_a_key_tells_when_it_was_used_and_opens_nothing_once_it_has_expire
     await served.execute(
         f"UPDATE api_keys SET expires_at = now() - interval '1 s' {of_key}", expired.split("_")[1]
     )
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=300) as client:
         for given, status in ((key, 200), (expired, 401)):
             answer = await client.get("/v1/daily", headers={"Authorization": f"Bearer {given}"})
             assert answer.status_code == status
@@ -168,7 +172,7 @@ async def test_the_log_tells_who_read_whose_data_and_nothing_of_them(served: Ser
 async def test_a_revoked_key_soon_opens_nothing(served: Served) -> None:
     key = await served.make_key(Scope.READ)
     headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=served.url, headers=headers, timeout=300) as client:
         assert (await client.get("/v1/daily")).status_code == 200
         await served.execute(
             "UPDATE api_keys SET revoked_at = now() WHERE key_id = $1", key.split("_")[1]

@@ -389,7 +389,7 @@ async def test_head_answers_as_get_does_without_a_body(served: Served, path: str
 
 
 async def test_the_pages_for_operations_need_no_key(served: Served) -> None:
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=300) as client:
         for path in ("/health", "/health/live", "/health/ready", "/docs", "/openapi.json"):
             assert (await client.get(path)).status_code == 200
         metrics = (await client.get("/metrics")).text
