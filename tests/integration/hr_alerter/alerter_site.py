@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from demo.ports import LOCALHOST, free_port
 from demo.processes import Program, inherit_environment
 from tests.integration.hr_alerter.forked_alerter import ForkedAlerter, Original
 from tests.roles import as_role
-from tests.ses_double import SesDouble
+from tests.ses_double import AcceptedMail, SesDouble
 
 # At 67: high from 166, critical from 191.
 BORN_ON = date(1959, 3, 1)
@@ -264,6 +264,14 @@ class AlerterSite:
             return '"assigned_partitions":[]' not in await self.page("/health", alerter)
         except OSError:
             return False
+
+    def mails_that_came_again(self) -> Iterator[tuple[AcceptedMail, AcceptedMail]]:
+        """Each mail to somebody who had one already, after that one."""
+        newest: dict[str, AcceptedMail] = {}
+        for mail in sorted(self.ses.accepted, key=lambda mail: mail.asked_at):
+            if before := newest.get(mail.to[0]):
+                yield before, mail
+            newest[mail.to[0]] = mail
 
     def mails(self) -> Counter[str]:
         """How many mails each address was sent."""

@@ -6,7 +6,6 @@ import random
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from tests.integration.hr_alerter.alerter_site import (
     eventually,
 )
 from tests.integration.hr_alerter.forked_alerter import Original
-from tests.ses_double import AcceptedMail
 
 KILLS = 20
 # So many mails keep three alerters busy, and are sent soon after the last kill.
@@ -347,18 +345,9 @@ async def test_twenty_kills_lose_no_alert_and_repeat_at_most_one_mail_each(
     # A busy machine may answer too late: then nobody knows, but the mail has arrived.
     assert set(await site.states()) <= {"sent", "unknown"}
     assert len(site.mails()) == fed.rides
-    repeats = Counter(senders_whose_mail_came_again(site))
+    repeats = Counter(int(before.by) for before, _ in site.mails_that_came_again())
     assert set(repeats) <= killed
     assert max(repeats.values(), default=0) <= 1
-
-
-def senders_whose_mail_came_again(site: AlerterSite) -> Iterator[int]:
-    """The number of the alerter that had sent it before, for each mail that came again."""
-    newest: dict[str, AcceptedMail] = {}
-    for mail in sorted(site.ses.accepted, key=lambda mail: mail.asked_at):
-        if before := newest.get(mail.to[0]):
-            yield int(before.by)
-        newest[mail.to[0]] = mail
 
 
 async def one_that_is_up(site: AlerterSite, random_: random.Random, killed: set[int]) -> int:
