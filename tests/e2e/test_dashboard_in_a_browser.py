@@ -90,9 +90,11 @@ def keep(page: Page, name: str) -> None:
 
 
 def expect_no_barrier(page: Page) -> None:
-    """By axe-core: contrast, names, headings, roles."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    """By axe-core: contrast, names, headings, roles. What is drawn anew may be pale for a moment."""
+    deadline = time.monotonic() + SEEN_WITHIN_S
+    while (found := Axe().run(page)).violations_count:
+        assert time.monotonic() < deadline, found.generate_report()
+        page.wait_for_timeout(500)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -109,8 +111,7 @@ def test_every_page_can_be_read_on_a_wall_and_a_phone_by_day_and_by_night(
         for width, height in ((390, 844), (1920, 1080)):
             page.set_viewport_size({"width": width, "height": height})
             keep(page, f"{title.replace(' ', '-').lower()}-{width}-{scheme}")
-            across = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            assert across <= 0, "the page is wider than its window"
+            page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
         expect_no_barrier(page)
         expect(page.get_by_test_id("stException")).to_have_count(0)
 
@@ -158,6 +159,8 @@ def test_someone_in_danger_is_on_top_and_cannot_be_missed(page: Page, address: s
         try:
             page.locator(".riders .card:first-child.outside").click()
             expect(page.locator("svg.marks")).to_have_count(6)
+            # It slides in.
+            page.wait_for_timeout(700)
             seen = page.locator(".st-key-danger").evaluate(WORDS_AND_PLACE, timeout=3_000)
         except TooLate:
             continue  # the heart has calmed down
@@ -174,29 +177,27 @@ def test_a_filter_a_click_in_a_chart_and_the_download_agree(
     everyone = count(page)
     page.get_by_role("combobox", name="Age").fill("35")
     page.get_by_role("option", name="35–44").click()
-    expect(tile(page, "Rides")).not_to_have_text(f"{everyone}")
-    of_that_age = count(page)
+    of_that_age = count_below(page, everyone)
     bar = page.get_by_test_id("stVegaLiteChart").first.locator("[aria-label*='gender: male']")
     again = page.get_by_role("button", name="Show all again")
     click_until(bar.first, again)
-    expect(tile(page, "Rides")).not_to_have_text(f"{of_that_age}")
-    assert 0 < count(page) < of_that_age < everyone
+    assert count_below(page, of_that_age) > 0
     keep(page, "recent-rides-narrowed")
     shown = page.locator("[data-testid=stDataFrame] table tbody tr td:first-child")
     deadline = time.monotonic() + SEEN_WITHIN_S
     while True:
         said, lines = download_rides(page, tmp_path / "rides.csv")
-        assert len(lines) == said
         assert all(re.search(r",male,(3[5-9]|4[0-4]),", line) for line in lines)
         numbers = [line.partition(",")[0] for line in lines]
         table = shown.all_inner_texts()
-        if table and table == numbers[: len(table)]:
+        if len(lines) == said and table and table == numbers[: len(table)]:
             break
-        # A ride may have ended between the download and the look at the table.
-        assert time.monotonic() < deadline, f"table {table}, download {numbers}"
+        # A ride may have ended between two looks.
+        assert time.monotonic() < deadline, f"table {table}, download {numbers}, said {said}"
     again.click()
     expect(page.get_by_text("Click a bar to narrow")).to_be_visible()
-    assert count(page) >= of_that_age
+    while count(page) < of_that_age:
+        page.wait_for_timeout(300)
 
 
 def click_until(target: Locator, seen: Locator) -> None:
@@ -227,6 +228,13 @@ def count(page: Page) -> int:
     return int(tile(page, "Rides").inner_text().replace(",", ""))
 
 
+def count_below(page: Page, before: int) -> int:
+    """How many rides are left of so many, once they are fewer; rides may end meanwhile."""
+    while (now := count(page)) >= before:
+        page.wait_for_timeout(300)
+    return now
+
+
 def test_a_clicked_row_opens_its_ride_and_stays_chosen_when_its_row_moves(
     page: Page, address: str
 ) -> None:
@@ -252,5 +260,7 @@ def test_a_clicked_row_opens_its_ride_and_stays_chosen_when_its_row_moves(
     page.goto(chosen)
     heading = page.get_by_test_id("stHeading").nth(1)
     expect(heading).to_have_text(name)
-    assert heading.evaluate("element => element.getBoundingClientRect().top") < 400
+    page.wait_for_function(
+        "element => element.getBoundingClientRect().top < 400", arg=heading.element_handle()
+    )
     keep(page, "recent-ride-by-link")
