@@ -90,7 +90,7 @@ def keep(page: Page, name: str) -> None:
 
 
 def expect_no_barrier(page: Page) -> None:
-    """By axe-core: contrast, names, headings, roles. What is drawn anew may be pale for a moment."""
+    """By axe-core: contrast, names, headings, roles; of what is not being drawn anew."""
     deadline = time.monotonic() + SEEN_WITHIN_S
     while (found := Axe().run(page)).violations_count:
         assert time.monotonic() < deadline, found.generate_report()
