@@ -169,6 +169,38 @@ def test_someone_in_danger_is_on_top_and_cannot_be_missed(page: Page, address: s
     assert (seen["width"], seen["foot"]) == (1280, 1000)
 
 
+def test_whoever_is_in_danger_is_named_first_on_every_page_until_somebody_sees_to_it(
+    page: Page, address: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    seen_to = page.get_by_text(re.compile("seen to by Zoe Example, [0-9:]+: I call"))
+    deadline = time.monotonic() + 150
+    while True:
+        assert time.monotonic() < deadline, "nobody was in danger for long enough"
+        page.goto(f"{address}/alerts")
+        desk = page.locator(".desk li").first
+        try:
+            desk.wait_for(timeout=20_000)
+            top = desk.evaluate("item => item.getBoundingClientRect().bottom", timeout=3_000)
+            assert top < 844 / 2
+            assert re.match(r"\([1-9]\) ", page.title())
+            desk.get_by_text("I see to it").click(timeout=3_000)
+            desk.get_by_label("Your name").fill("Zoe Example", timeout=3_000)
+            desk.get_by_label("Note").fill("I call", timeout=3_000)
+            keep(page, "danger-on-a-phone")
+            desk.get_by_role("button", name="Tell the others").click(timeout=3_000)
+            page.goto(f"{address}/bikes")
+            seen_to.wait_for(timeout=20_000)
+        except TooLate:
+            continue  # the heart has calmed down
+        break
+    keep(page, "danger-seen-to")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    keep(page, "danger-by-night")
+    expect_no_barrier(page)
+
+
 def test_a_filter_a_click_in_a_chart_and_the_download_agree(
     page: Page, address: str, tmp_path: Path
 ) -> None:

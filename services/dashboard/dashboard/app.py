@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.danger_desk import danger_desk
 from dashboard.layout import dress
 
 ICON, LOGO = (str(Path(__file__).with_name(name)) for name in ("icon.png", "logo.svg"))
@@ -12,7 +13,7 @@ st.set_page_config(page_title="Deloton", page_icon=ICON, layout="wide")
 st.logo(LOGO, size="large")
 dress()
 # Not in a folder called `pages`: Streamlit would list that by itself, on the first visit.
-st.navigation(
+page = st.navigation(
     [
         st.Page("views/live.py", title="Live", icon=":material/monitor_heart:", default=True),
         st.Page("views/recent.py", title="Recent rides", icon=":material/timeline:"),
@@ -21,4 +22,6 @@ st.navigation(
         st.Page("views/all_time.py", title="All time", icon=":material/trophy:"),
     ],
     position="top",
-).run()
+)
+danger_desk()
+page.run()

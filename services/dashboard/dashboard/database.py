@@ -46,6 +46,10 @@ class Database:
         names = compiled.positiontup or []
         return self.fetch(str(compiled), *(compiled.params[name] for name in names))
 
+    def store(self, sql: str, *arguments: object) -> None:
+        """Run a statement that changes something, with `$1`, `$2`, …."""
+        asyncio.run_coroutine_threadsafe(self._store(sql, arguments), self._loop).result()
+
     def close(self) -> None:
         """Disconnect and end the loop."""
         asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop).result()
@@ -61,6 +65,11 @@ class Database:
                 columns = [attribute.name for attribute in statement.get_attributes()]
                 rows = await statement.fetch(*arguments)
         return pd.DataFrame.from_records([tuple(row) for row in rows], columns=columns)
+
+    async def _store(self, sql: str, arguments: tuple[object, ...]) -> None:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            pool = await self._connect()
+            await pool.execute(sql, *arguments)
 
     async def _connect(self) -> asyncpg.Pool:
         async with self._connecting:

@@ -10,6 +10,7 @@ from sqlalchemy import Select, literal_column, select, text
 
 from dashboard import recent
 from dashboard.bikes import with_state
+from dashboard.danger import CALM_AFTER_S, in_danger
 from dashboard.database import Database
 from dashboard.figures import TOTALS, with_danger, with_limits
 from dashboard.rider_cards import SPARKLINE_S
@@ -106,6 +107,44 @@ FROM {readings_for_figures(f"readings WHERE {_READINGS_OF_RIDE}")}
 
 _ALERT_COUNT = """
 SELECT count(*) AS alerts FROM heart_rate_alerts WHERE measured_at > now() - interval '1 hour'
+"""
+
+# Of each ride under way whose rider was alerted in the last hours: the worst alert, the heart rates
+# of the last $1 seconds, and who saw to it. An alert may be of a ride before: a rider who was just
+# mailed is not mailed again.
+_DANGERS = f"""
+SELECT DISTINCT ON (rides.ride_id)
+       rides.ride_id, rides.rider_id, rides.bike_serial, rides.started_at, {_PERSON},
+       alerts.alert_id, alerts.measured_at, alerts.state, last.rates,
+       seen.staff_name, seen.note, seen.acknowledged_at
+FROM heart_rate_alerts AS alerts
+JOIN rides ON rides.ride_id = alerts.ride_id OR rides.rider_id = alerts.rider_id
+CROSS JOIN LATERAL (
+    SELECT array_agg(heart_rate_bpm ORDER BY at) AS rates FROM readings
+    WHERE readings.ride_id = rides.ride_id AND at > now() - $1 * interval '1 second'
+) AS last
+LEFT JOIN riders ON riders.rider_id = rides.rider_id
+LEFT JOIN rider_limits ON rider_limits.rider_id = rides.rider_id
+LEFT JOIN ride_hearts ON ride_hearts.ride_id = rides.ride_id
+LEFT JOIN LATERAL (
+    SELECT staff_name, note, acknowledged_at FROM danger_acknowledgements
+    WHERE danger_acknowledgements.alert_id = alerts.alert_id
+    ORDER BY acknowledged_at DESC, acknowledgement_id DESC LIMIT 1
+) AS seen ON true
+WHERE alerts.measured_at > now() - interval '3 hours'
+AND rides.ended_at IS NULL AND rides.started_at > now() - interval '1 day'
+ORDER BY rides.ride_id, array_position(ARRAY['critical', 'high', 'low'], alerts.level),
+         alerts.measured_at DESC
+"""  # noqa: S608
+
+_ACKNOWLEDGE = """
+INSERT INTO danger_acknowledgements (alert_id, staff_name, note)
+SELECT alert_id, $2, $3 FROM heart_rate_alerts WHERE alert_id = $1
+"""
+
+_ALERTS_OF_RIDE = """
+SELECT level, measured_at, heart_rate_bpm FROM heart_rate_alerts
+WHERE ride_id = $1 ORDER BY measured_at
 """
 
 _RECENT_RIDES = f"""
@@ -263,6 +302,27 @@ class Queries:
         """One row: `alerts`."""
         return self.answers.get(
             "alert_count", A_FEW_SECONDS, lambda: self.database.fetch(_ALERT_COUNT)
+        )
+
+    def dangers(self) -> Answer:
+        """A row per rider in danger, as `danger.in_danger` says."""
+
+        def ask() -> pd.DataFrame:
+            rows = self.database.fetch(_DANGERS, CALM_AFTER_S)
+            return in_danger(rows, ZoneInfo(self.time_zone))
+
+        return self.answers.get("dangers", EACH_SECOND, ask)
+
+    def acknowledge(self, alert_id: int, staff_name: str, note: str) -> None:
+        """Note who of the staff sees to a danger."""
+        self.database.store(_ACKNOWLEDGE, alert_id, staff_name, note)
+
+    def alerts_of(self, ride_id: int) -> Answer:
+        """A row per alert of a ride: `level`, `measured_at`, `heart_rate_bpm`."""
+        return self.answers.get(
+            ("alerts_of", ride_id),
+            A_FEW_SECONDS,
+            lambda: self.database.fetch(_ALERTS_OF_RIDE, ride_id),
         )
 
     def recent_rides(self, window_h: int) -> Answer:

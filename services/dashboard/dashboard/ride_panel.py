@@ -129,7 +129,8 @@ def heart(
     limits = {level: float(ride[f"{level}_bpm"]) for level in figures.LEVELS}
     wide, narrow = st.columns([3, 1])
     with card(f"{place}-heart-rate", place=wide):
-        line = charts.heart_rate_line(readings, maximum, limits)
+        alerts = figures.alert_marks(queries().alerts_of(int(ride["ride_id"])).rows, readings)
+        line = charts.heart_rate_line(readings, maximum, limits, alerts)
         draw(line, f"{place}-heart-rate", "Heart rate over the whole ride, with zones and limits")
     share = None if rate is None or pd.isna(rate) else float(rate) / maximum
     title = "Heart rate now, time in zones" if live else "Mean heart rate, time in zones"

@@ -348,6 +348,23 @@ Index(
     postgresql_where=text("provider_message_id IS NOT NULL"),
 )
 
+danger_acknowledgements = Table(
+    "danger_acknowledgements",
+    metadata,
+    Column("acknowledgement_id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "alert_id",
+        ForeignKey(heart_rate_alerts.c.alert_id, ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("staff_name", Text, nullable=False, comment="as the one who did it wrote it"),
+    Column("note", Text, nullable=False, comment="what was done; may be empty"),
+    Column("acknowledged_at", _UTC, nullable=False, server_default=func.now()),
+    CheckConstraint("length(staff_name) BETWEEN 1 AND 60 AND length(note) <= 500", name="bounded"),
+    comment="Who of the staff has seen to a danger; never changed, goes with the alert.",
+)
+
 refused_addresses = Table(
     "refused_addresses",
     metadata,

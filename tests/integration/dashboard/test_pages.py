@@ -352,6 +352,27 @@ async def test_a_link_to_a_ride_opens_it_at_the_top_whatever_the_window_holds(
     assert "Choose a ride in the table" in words(page)
 
 
+async def test_whoever_is_in_danger_is_known_until_calm_and_so_is_who_sees_to_it(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    calm = await store_live_ride(database_url, 120)
+    racing = await store_live_ride(database_url, 210, rider_id=2, name="Bo Example")
+    for ride_id in (calm, racing):
+        await store_alert(database_url, ride_id, "high")
+    await store_alert(database_url, racing, "critical", state="unknown")
+    open_page("bikes")
+    [found] = queries().dangers().rows.itertuples()
+    assert (found.name, found.level, found.state) == ("Bo Example", "critical", "unknown")
+    assert pd.isna(found.staff_name)
+    for name in ("Zoe", "Max"):
+        queries().acknowledge(found.alert_id, name, "called")
+    for place in queries().answers._places.values():
+        place.tried_at = None  # as if the answers had grown old
+    [found] = queries().dangers().rows.itertuples()
+    assert (found.staff_name, found.note) == ("Max", "called")
+    assert list(queries().alerts_of(racing).rows["level"]) == ["high", "critical"]
+
+
 async def sql(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(statement)

@@ -92,6 +92,8 @@ FORBIDDEN = {
         "DELETE FROM readings",
         "DELETE FROM ride_series",
         "UPDATE heart_rate_alerts SET state = 'sent'",
+        "UPDATE danger_acknowledgements SET note = ''",
+        "DELETE FROM danger_acknowledgements",
         "SELECT email FROM riders",
         "SELECT street FROM riders",
         "SELECT postcode FROM riders",
