@@ -10,7 +10,11 @@ AT = "2026-03-02T09:15:04.123Z"
 
 
 def a_bounce(
-    message_id: str, to: str, kind: str = "Permanent", sub_kind: str = "General"
+    message_id: str,
+    to: str,
+    kind: str = "Permanent",
+    sub_kind: str = "General",
+    sent_at: str = AT,
 ) -> dict[str, Any]:
     """A mail came back; `Permanent` for good."""
     recipient = {
@@ -27,7 +31,8 @@ def a_bounce(
         "feedbackId": "0102018e-feedback-000000",
         "reportingMTA": "dsn; a8-70.smtp-out.amazonses.com",
     }
-    return {"eventType": "Bounce", "mail": a_mail(message_id, to), "bounce": bounce}
+    mail = {**a_mail(message_id, to), "timestamp": sent_at}
+    return {"eventType": "Bounce", "mail": mail, "bounce": bounce}
 
 
 def a_complaint(message_id: str, to: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Its documents come as event publishing writes them, plain or as a notification o
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """
 
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -13,17 +14,27 @@ from hr_alerter.alerts import AlertState
 
 # Of the kinds of bounce this one is final; SES has tried the others for hours, and will again.
 FOR_GOOD: Final = "Permanent"
+# A mail that was accepted is stored within milliseconds, or once the database is back.
+EARLY: Final = timedelta(minutes=5)
 
 
 class Feedback(Struct, frozen=True):
     """One mail's end after it was sent: `BOUNCED` or `COMPLAINED`, and the addresses it is about.
 
-    `message_id` is what SES called the mail when it accepted it.
+    `message_id` is what SES called the mail when it accepted it, at `sent_at`.
     """
 
     state: AlertState
     message_id: str
     addresses: tuple[str, ...]
+    sent_at: datetime | None = None
+
+    def may_be_early(self, now: datetime) -> bool:
+        """Whether that the mail was sent may still have to be stored.
+
+        SES tells of mails of others, too, whose rows are nowhere.
+        """
+        return self.sent_at is not None and now - self.sent_at < EARLY
 
 
 class _Recipient(Struct, rename="camel"):
@@ -32,6 +43,7 @@ class _Recipient(Struct, rename="camel"):
 
 class _Mail(Struct, rename="camel"):
     message_id: str
+    timestamp: datetime | None = None
 
 
 class _Bounce(Struct, rename="camel"):
@@ -72,4 +84,5 @@ def parse_feedback(text: str) -> Feedback | None:
 
 
 def _of(event: _Event, state: AlertState, recipients: list[_Recipient]) -> Feedback:
-    return Feedback(state, event.mail.message_id, tuple(one.email_address for one in recipients))
+    addresses = tuple(one.email_address for one in recipients)
+    return Feedback(state, event.mail.message_id, addresses, event.mail.timestamp)

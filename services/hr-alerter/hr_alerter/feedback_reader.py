@@ -1,6 +1,7 @@
 """SHELL: what the provider tells of mails ends their alerts and the mailing of their addresses."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
@@ -12,13 +13,17 @@ from deloton.store import database
 from hr_alerter import metrics
 from hr_alerter.feedback import Feedback, parse_feedback
 from hr_alerter.feedback_queue import FeedbackQueue, Told, is_transient
-from hr_alerter.refusals import refuse_addresses, settle_feedback
+from hr_alerter.refusals import is_mail_known, refuse_addresses, settle_feedback
 
 _log = get_logger(__name__)
 
 
 class FeedbackReader:
-    """Reads the queue until it is stopped. Reading a message again changes nothing."""
+    """Reads the queue until it is stopped. Reading a message again changes nothing.
+
+    What tells of a mail before the mail itself is stored as sent stays in the queue, which shows it
+    again.
+    """
 
     def __init__(self, queue: FeedbackQueue, pool: asyncpg.Pool, health: Health) -> None:
         """Nothing is read yet."""
@@ -45,14 +50,18 @@ class FeedbackReader:
             metrics.FEEDBACK.labels("unreadable").inc()
             _log.warning("no word about a mail; left out", reason=type(error).__name__)
         else:
+            if feedback and not await self._insist.on(
+                "database: feedback", database.is_transient, lambda: self._store(feedback)
+            ):
+                metrics.FEEDBACK.labels("early").inc()
+                return
             metrics.FEEDBACK.labels(feedback.state if feedback else "other").inc()
-            if feedback:
-                await self._insist.on(
-                    "database: feedback", database.is_transient, lambda: self._store(feedback)
-                )
         await self._insist.on("mail: feedback", is_transient, lambda: self._queue.delete(told))
 
-    async def _store(self, feedback: Feedback) -> None:
+    async def _store(self, feedback: Feedback) -> bool:
+        """Heed what was told; False where the mail that it is about may be stored in a while."""
+        # Asked first: what is stored in between is known the next time.
+        is_known = await is_mail_known(self._pool, feedback.message_id)
         riders = await refuse_addresses(self._pool, feedback.addresses, feedback.state)
         settled = await settle_feedback(self._pool, feedback)
         for kind, level in settled:
@@ -64,3 +73,4 @@ class FeedbackReader:
             mails=len(settled),
             rider_ids=riders,
         )
+        return is_known or not feedback.may_be_early(datetime.now(UTC))

@@ -21,6 +21,10 @@ UPDATE {table} SET state = $2, settled_at = now()
 WHERE provider_message_id = $1 AND state IN ('sent', 'bounced') AND state <> $2
 RETURNING level
 """
+_IS_KNOWN = """
+SELECT EXISTS (SELECT FROM heart_rate_alerts WHERE provider_message_id = $1)
+    OR EXISTS (SELECT FROM heart_rate_recoveries WHERE provider_message_id = $1)
+"""
 _TABLES = {
     MailKind.ALERT: "heart_rate_alerts",
     MailKind.RECOVERY: "heart_rate_recoveries",
@@ -33,6 +37,11 @@ async def refuse_addresses(
     """Mail these addresses no more; return the riders of whom that was not known."""
     rows = await pool.fetch(_REFUSE, [address.lower() for address in addresses], because)
     return [row["rider_id"] for row in rows]
+
+
+async def is_mail_known(pool: asyncpg.Pool, message_id: str) -> bool:
+    """Whether a mail of ours is stored under what the provider calls it."""
+    return bool(await pool.fetchval(_IS_KNOWN, message_id))
 
 
 async def settle_feedback(

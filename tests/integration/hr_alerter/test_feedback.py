@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -30,7 +31,11 @@ class Cloud:
         )
         ses.create_email_identity(EmailIdentity="deloton.example")
         self.topic = self.sns.create_topic(Name="mail-feedback")["TopicArn"]
-        self.queue_url = self.sqs.create_queue(QueueName="mail-feedback")["QueueUrl"]
+        # What is read and not deleted is shown again after two seconds.
+        made_queue = self.sqs.create_queue(
+            QueueName="mail-feedback", Attributes={"VisibilityTimeout": "2"}
+        )
+        self.queue_url = made_queue["QueueUrl"]
         asked = {"QueueUrl": self.queue_url, "AttributeNames": ["All"]}
         queue = self.sqs.get_queue_attributes(**asked)["Attributes"]["QueueArn"]
         raw = {"RawMessageDelivery": "true"}
@@ -91,6 +96,55 @@ async def test_a_bounce_and_a_complaint_end_an_alert_and_the_mailing_of_its_addr
     assert 'hr_alerter_mail_feedback_total{kind="unreadable"} 1.0' in page
     log = site.alerters[0].log_file.read_text()
     assert "example.com" not in log
+
+
+async def test_a_bounce_that_is_told_before_its_alert_is_stored_as_sent_ends_it_all_the_same(
+    site: AlerterSite, cloud: Cloud
+) -> None:
+    await site.pending_alerts(1, first=7001)
+    # In another's hands, whose mail SES has accepted.
+    await site.database.execute(
+        "UPDATE heart_rate_alerts SET state = 'sending', owner = 'another', fence = 1, "
+        "owned_until = now() + interval '10 minutes'"
+    )
+    start(site, cloud)
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    cloud.tell(a_bounce("ses-early", "rider7001@example.com", sent_at=now))
+
+    async def is_refused() -> bool:
+        return bool(await site.database.fetch(REFUSED))
+
+    await eventually(is_refused)
+    await site.database.execute(
+        "UPDATE heart_rate_alerts SET state = 'sent', settled_at = now(), owner = NULL, "
+        "owned_until = NULL, provider_message_id = 'ses-early'"
+    )
+
+    async def is_bounced() -> bool:
+        return await site.states() == {"bounced": 1}
+
+    await eventually(is_bounced)
+    await eventually(cloud.is_all_heeded)
+
+
+async def test_the_bounce_of_a_mail_that_is_over_ends_that_mail(
+    site: AlerterSite, cloud: Cloud
+) -> None:
+    await site.pending_alerts(1, first=7001)
+    await site.database.execute(
+        "UPDATE heart_rate_alerts SET state = 'sent', settled_at = now(), "
+        "provider_message_id = 'ses-alert'"
+    )
+    await site.database.execute(
+        "INSERT INTO heart_rate_recoveries (alert_id, level, measured_at, seen_at, "
+        "heart_rate_bpm, state, settled_at, provider_message_id) SELECT alert_id, level, now(), "
+        "now(), 120, 'sent', now(), 'ses-over' FROM heart_rate_alerts"
+    )
+    start(site, cloud)
+    cloud.tell(a_bounce("ses-over", "rider7001@example.com"))
+    await eventually(cloud.is_all_heeded)
+    told = await site.database.fetchval("SELECT state FROM heart_rate_recoveries")
+    assert (told, await site.states()) == ("bounced", {"sent": 1})
 
 
 async def test_a_refused_address_gets_no_mail_and_a_new_one_does(

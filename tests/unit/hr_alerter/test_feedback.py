@@ -2,26 +2,42 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from hr_alerter.alerts import AlertState
-from hr_alerter.feedback import Feedback, parse_feedback
+from hr_alerter.feedback import EARLY, Feedback, parse_feedback
 from tests.ses_events import a_bounce, a_complaint, a_delivery, by_sns
 
 TO = "ada@example.com"
+SENT_AT = datetime(2026, 3, 2, 9, 15, 4, 123_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("wrap", [json.dumps, by_sns], ids=["plain", "in a notification"])
 def test_a_hard_bounce_and_a_complaint_tell_of_a_mail_and_its_addresses(
     wrap: Callable[[dict[str, Any]], str],
 ) -> None:
-    assert parse_feedback(wrap(a_bounce("m-1", TO))) == Feedback(AlertState.BOUNCED, "m-1", (TO,))
-    assert parse_feedback(wrap(a_complaint("m-2", TO))) == Feedback(
-        AlertState.COMPLAINED, "m-2", (TO,)
+    assert parse_feedback(wrap(a_bounce("m-1", TO))) == Feedback(
+        AlertState.BOUNCED, "m-1", (TO,), SENT_AT
     )
+    assert parse_feedback(wrap(a_complaint("m-2", TO))) == Feedback(
+        AlertState.COMPLAINED, "m-2", (TO,), SENT_AT
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "may_be"),
+    [(SENT_AT, True), (SENT_AT - EARLY + timedelta(seconds=1), True), (SENT_AT - EARLY, False),
+     (None, False)],
+)  # fmt: skip
+def test_what_is_told_minutes_after_the_mail_is_not_early(
+    sent_at: datetime | None, may_be: bool
+) -> None:
+    told = Feedback(AlertState.BOUNCED, "m", (TO,), sent_at)
+    assert told.may_be_early(SENT_AT) is may_be
 
 
 @pytest.mark.parametrize(
