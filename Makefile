@@ -58,6 +58,7 @@ test: $(STAMP) ## Run the test suite on embedded servers
 
 test-system: $(STAMP) ## Run the walks: the whole system, its pages in Chromium, all that meets a broker on a real Apache Kafka, crashes
 	@tools/setup-chromium >/dev/null
+	@tools/fetch-asyncapi-schema >/dev/null
 	@tests/kafka/fetch-jars
 	$(PY) -m pytest --broker=kafka $(call WORKERS,2) $(ARGS)
 

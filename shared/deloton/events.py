@@ -67,7 +67,7 @@ class RideStarted(Struct, frozen=True, tag="ride_started", tag_field="event"):
 
     ride_id: int
     bike_serial: str
-    started_at: datetime
+    started_at: Moment
     rider_id: int | None
 
 
@@ -79,7 +79,7 @@ class RideEnded(Struct, frozen=True, tag="ride_ended", tag_field="event"):
 
     ride_id: int
     bike_serial: str
-    ended_at: datetime
+    ended_at: Moment
     reason: EndReason
 
 
@@ -88,7 +88,7 @@ class RideResumed(Struct, frozen=True, tag="ride_resumed", tag_field="event"):
 
     ride_id: int
     bike_serial: str
-    resumed_at: datetime
+    resumed_at: Moment
 
 
 RideEvent = RideStarted | RideEnded | RideResumed

@@ -79,6 +79,8 @@ and `RateLimit-Reset` (seconds) come with every answer to a valid key, `Retry-Af
 **Requests** have an id: send one as `X-Request-Id`, or take ours from the answer; it finds the
 request in our logs.
 
+**Kafka.** What the topics hold stands at [/asyncapi](/asyncapi).
+
 **Problems** are RFC 9457 problem details, `application/problem+json`:
 
 """

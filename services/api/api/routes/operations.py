@@ -6,6 +6,9 @@ from fastapi import APIRouter, Path, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import literal, select
 
+from api.contract.asyncapi import asyncapi_document, asyncapi_json
+from api.contract.asyncapi_page import HEADERS as ASYNCAPI_HEADERS
+from api.contract.asyncapi_page import render_page
 from api.contract.openapi import problems
 from api.contract.problems import DATABASE_AWAY, KINDS, NO_SUCH_PATH, TOO_SLOW, Problem
 from api.contract.schemas import Health, ProblemKind
@@ -33,6 +36,19 @@ async def get_readiness(context: InContext) -> Health:
     """The database answers."""
     await context.database.rows(_ALIVE)
     return Health(healthy=True)
+
+
+@router.get("/asyncapi", include_in_schema=False)
+async def get_asyncapi_page() -> Response:
+    """What the Kafka topics hold, for people."""
+    page = render_page(asyncapi_document())
+    return Response(page, media_type="text/html", headers=ASYNCAPI_HEADERS)
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+async def get_asyncapi_document() -> Response:
+    """The same for programs."""
+    return Response(asyncapi_json(), media_type="application/json")
 
 
 @router.get(
