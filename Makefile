@@ -18,7 +18,7 @@ DEMO_STAMP := .venv/.demo-up-to-date
 ARGS ?=
 
 .PHONY: help setup demo report check test test-system coverage mutants bench lint types format lock audit clean
-.PHONY: tableau-files tableau-publish tableau-extract
+.PHONY: tableau-files tableau-publish tableau-refresh tableau-extract
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,7 +87,7 @@ lint: $(STAMP) ## Check style, formatting, and which room imports which
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	.venv/bin/lint-imports --no-logo
-	.venv/bin/hadolint services/*/Dockerfile tests/compose/stand_ins/*Dockerfile
+	.venv/bin/hadolint services/*/Dockerfile deploy/tableau/Dockerfile tests/compose/stand_ins/*Dockerfile
 	.venv/bin/cfn-lint --regions eu-west-2 -- deploy/ecs/templates/*.yaml
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
@@ -110,8 +110,11 @@ format: $(STAMP) ## Format, and mend what can be mended
 tableau-files: $(STAMP) ## Write Tableau's data source, its workbook and the data dictionary anew
 	$(PY) tools/tableau-files
 
-tableau-publish: $(STAMP) ## Publish data source and workbook (.env.example: TABLEAU_…)
+tableau-publish: $(STAMP) ## Publish a live data source and the workbook (.env.example: TABLEAU_…)
 	$(PY) -m deloton_tableau publish
+
+tableau-refresh: $(STAMP) ## Publish the data source with an extract of now: what the scheduled task does
+	$(PY) -m deloton_tableau refresh
 
 tableau-extract: $(STAMP) ## Write the analysts' star as deloton.hyper (ARGS=another name)
 	$(PY) -m deloton_tableau extract $(ARGS)
@@ -121,7 +124,9 @@ lock: $(STAMP) ## Resolve all requirements anew, to current versions
 
 # Images: one a service, tagged alike. `make image SERVICE=api TAG=1.4.0`.
 TAG ?= dev
-IMAGES := $(patsubst services/%/Dockerfile,%,$(wildcard services/*/Dockerfile))
+DOCKERFILES := $(wildcard services/*/Dockerfile deploy/*/Dockerfile)
+IMAGES := $(notdir $(patsubst %/Dockerfile,%,$(DOCKERFILES)))
+DOCKERFILE = $(filter %/$(SERVICE)/Dockerfile,$(DOCKERFILES))
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 # What the tasks run on (deploy/ecs/templates: X86_64), whatever the machine that builds is.
 PLATFORM := linux/amd64
@@ -132,8 +137,8 @@ COMPOSE := docker compose
 .PHONY: image images up down logs test-compose policies templates sbom prepare deploy deploy-all status changed run api-key ask destroy
 
 image: ## Build the image of one service: SERVICE=api TAG=dev
-	@test -f "services/$(SERVICE)/Dockerfile" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
-	DOCKER_BUILDKIT=1 docker build --platform $(PLATFORM) --file services/$(SERVICE)/Dockerfile \
+	@test -n "$(DOCKERFILE)" || { echo "SERVICE= one of: $(IMAGES)" >&2; exit 2; }
+	DOCKER_BUILDKIT=1 docker build --platform $(PLATFORM) --file $(DOCKERFILE) \
 		--build-arg VERSION=$(TAG) --build-arg REVISION=$(REVISION) $(BUILD_ARGS) \
 		--tag deloton/$(SERVICE):$(TAG) .
 

@@ -12,7 +12,7 @@ from deloton.running.commands import help_of
 from deloton.running.logs import configure_logging
 from deploy.ecs.changes import changed_services
 from deploy.ecs.deployment import Deployment
-from deploy.ecs.environment import HERE, SERVICES, DeploymentError, Environment
+from deploy.ecs.environment import HERE, DeploymentError, Environment
 from deploy.ecs.generation import write_templates
 
 cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
@@ -46,7 +46,7 @@ def deploy_all(environment: Chosen, tag: Tag) -> None:
     """Make what the services stand on, then deploy one after the other."""
     deployment = _open(environment)
     deployment.prepare()
-    for service in SERVICES:
+    for service in deployment.services:
         deployment.deploy(service, tag)
 
 

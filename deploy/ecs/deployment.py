@@ -13,7 +13,6 @@ from deploy.ecs.environment import (
     FOUNDATIONS,
     KEPT,
     MIGRATIONS,
-    SERVICES,
     STACKS,
     STACKS_WITH_TASKS,
     DeploymentError,
@@ -58,6 +57,11 @@ class Deployment:
         self._secrets: Any = session.client("secretsmanager", endpoint_url=endpoint_url)
         self._alarms: Any = session.client("cloudwatch", endpoint_url=endpoint_url)
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services of the environment, in the order of being deployed."""
+        return self._environment.services
+
     def prepare(self) -> None:
         """Make what the services stand on, or bring it up to date."""
         self._let_ecs_act()
@@ -91,8 +95,9 @@ class Deployment:
         The image's migrations run first. `migrate=False` is for going back to an older image,
         which does not know the newest tables' revision.
         """
-        if service not in SERVICES:
-            raise DeploymentError(f"no service is called {service}: one of {', '.join(SERVICES)}")
+        known = self.services
+        if service not in known:
+            raise DeploymentError(f"no service is called {service}: one of {', '.join(known)}")
         if migrate:
             self._migrate(service, tag)
         for stack in (service, *COMPANIONS.get(service, ())):
@@ -100,7 +105,7 @@ class Deployment:
 
     def running(self) -> dict[str, str | None]:
         """The tag that each service was deployed with; None where it never was."""
-        return {service: self._tag_of(service) for service in SERVICES}
+        return {service: self._tag_of(service) for service in self.services}
 
     def status(self) -> list[ServiceStatus]:
         """What runs: each service's tag and tasks, and which of its alarms stand."""
@@ -113,7 +118,7 @@ class Deployment:
                 *self._tasks_of(service, cluster),
                 [name for name in standing if name.startswith(f"{service}-")],
             )
-            for service in SERVICES
+            for service in self.services
         ]
 
     def destroy(self) -> None:

@@ -16,6 +16,8 @@ FOUNDATIONS: Final = ("access", "network", "data", "cluster")
 # Each is deployed by itself.
 # Who shows comes before who writes: it has to know what may be written.
 SERVICES: Final = ("api", "dashboard", "reporter", "ingestor", "hr-alerter")
+# Deployed like those, where an environment's file names it.
+OPTIONAL: Final = ("tableau",)
 # What is in it must not be lost: no update may replace or delete these of its resources.
 KEPT: Final = {"data": ("Key", "Database", "DatabaseUser", "Reports")}
 MIGRATIONS: Final = "migrate"
@@ -23,7 +25,11 @@ MIGRATIONS: Final = "migrate"
 COMPANIONS: Final = {"ingestor": ("analytics",), "hr-alerter": ("canary",)}
 STACKS_WITH_TASKS: Final = (
     MIGRATIONS,
-    *(stack for service in SERVICES for stack in (service, *COMPANIONS.get(service, ()))),
+    *(
+        stack
+        for service in (*SERVICES, *OPTIONAL)
+        for stack in (service, *COMPANIONS.get(service, ()))
+    ),
 )
 # All, in the order of being made.
 STACKS: Final = (*FOUNDATIONS, *STACKS_WITH_TASKS)
@@ -68,6 +74,11 @@ class Environment:
             written["region"],
             {stack: _parameters(given, f"{path}: {stack}") for stack, given in stacks.items()},
         )
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services of this environment: all, and which of the optional ones its file names."""
+        return (*SERVICES, *(each for each in OPTIONAL if each in self.parameters))
 
     def stack_name(self, stack: str) -> str:
         """What CloudFormation calls a stack of this environment."""

@@ -34,10 +34,17 @@ def generate(stack: str) -> str:
         comment_start_string="<#",
         comment_end_string="#>",
     )
+    pieces.filters["as_variables"] = _as_variables
     parts = pieces.get_template("parts.yaml.jinja").module
     text = pieces.get_template(f"{stack}.yaml.jinja", globals=vars(parts)).render()
     lines = [line for line in text.splitlines() if line.strip()]
     return _BEGINNING.sub("\n", "\n".join(lines) + "\n")
+
+
+def _as_variables(environment: str) -> str:
+    """What a task's environment says, as a function wants it: `NAME: value`, a line each."""
+    said = re.findall(r"- \{Name: (\w+), Value: (.+)\}$", environment, re.MULTILINE)
+    return "\n".join(f"          {name}: {value}" for name, value in said)
 
 
 def write_templates() -> None:

@@ -27,6 +27,8 @@ TOLD: dict[str, tuple[int, float | None, float | None]] = {
     "dashboard-tasks": (60, 1, NOTHING),
     "reporter-not-started": (60, 0, 1),
     "reporter-missing": (24 * HOUR_S, 1, NOTHING),
+    "tableau-not-started": (60, 0, 1),
+    "tableau-missing": (24 * HOUR_S, 1, NOTHING),
     "ingestor-behind": (60, 0, 180),
     "ingestor-failing": (60, 0, 130),
     "ingestor-lag": (60, 900, 700_000),
@@ -56,6 +58,7 @@ SPEAK_OF_ABSENCE = {
         "canary-silent",
         "analytics-stale",
         "reporter-missing",
+        "tableau-missing",
         "cluster-database-capacity",
     ),
 }

@@ -25,6 +25,7 @@ from deploy.ecs.environment import (
     FOUNDATIONS,
     HERE,
     KEPT,
+    OPTIONAL,
     SERVICES,
     STACKS,
     DeploymentError,
@@ -136,7 +137,7 @@ def with_certificate(moto_url: str) -> Environment:
 
 def test_everything_is_made_and_removed_again(aws: Aws) -> None:
     aws.deployment.prepare()
-    for service in SERVICES:
+    for service in aws.deployment.services:
         aws.deployment.deploy(service, "1.0.0")
     assert aws.stacks().keys() == {*STACKS}
     assert set(aws.stacks().values()) <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
@@ -146,14 +147,14 @@ def test_everything_is_made_and_removed_again(aws: Aws) -> None:
 
 def test_a_new_tag_of_one_service_leaves_the_others_as_they_were(aws: Aws) -> None:
     aws.deployment.prepare()
-    for service in SERVICES:
+    for service in aws.deployment.services:
         aws.deployment.deploy(service, "1.0.0", migrate=False)
     before = {stack: aws.events(stack) for stack in STACKS if stack != "migrate"}
-    images = {service: aws.image(service) for service in SERVICES}
+    images = {service: aws.image(service) for service in aws.deployment.services}
     aws.deployment.deploy("api", "1.1.0", migrate=False)
     assert {stack for stack, was in before.items() if aws.events(stack) != was} == {"api"}
     expected = {**images, "api": images["api"].replace(":1.0.0", ":1.1.0")}
-    assert {service: aws.image(service) for service in SERVICES} == expected
+    assert {service: aws.image(service) for service in images} == expected
 
 
 def test_deploying_the_same_tag_again_changes_nothing(aws: Aws) -> None:
@@ -199,6 +200,17 @@ def test_a_stack_without_tasks_runs_no_command(aws: Aws) -> None:
 def test_a_service_without_its_foundations_is_refused_with_a_reason(aws: Aws) -> None:
     with pytest.raises(DeploymentError, match="deloton-test-access does not stand"):
         aws.deployment.deploy("api", "1.0.0", migrate=False)
+
+
+def test_what_an_environments_file_does_not_name_of_the_optional_is_no_service_of_it(
+    aws: Aws,
+) -> None:
+    assert aws.deployment.services == (*SERVICES, *OPTIONAL)
+    named = {name: each for name, each in aws.environment.parameters.items() if name != "tableau"}
+    without = aws.deploying(named)
+    assert without.services == SERVICES
+    with pytest.raises(DeploymentError, match="no service is called tableau"):
+        without.deploy("tableau", "1.0.0")
 
 
 def test_an_unknown_service_is_refused_before_anything_is_asked(aws: Aws) -> None:
@@ -302,7 +314,7 @@ def test_what_runs_is_told_of_each_service(aws: Aws) -> None:
     aws.deployment.prepare()
     aws.deployment.deploy("api", "1.0.0", migrate=False)
     told = {each.service: (each.tag, each.alarms) for each in aws.deployment.status()}
-    assert told == {**dict.fromkeys(SERVICES, (None, [])), "api": ("1.0.0", [])}
+    assert told == {**dict.fromkeys(aws.deployment.services, (None, [])), "api": ("1.0.0", [])}
 
 
 def test_an_account_has_the_role_that_ecs_acts_by(aws: Aws) -> None:

@@ -72,6 +72,28 @@ def test_a_template_is_what_its_source_says(stack: str) -> None:
     assert template_of(stack) == generate(stack), "make templates"
 
 
+def test_the_extract_is_taken_from_the_stand_by_by_the_role_that_sees_no_names() -> None:
+    [container] = resource_of("tableau", "TaskDefinition")["ContainerDefinitions"]
+    told = {each["Name"]: each["Value"] for each in container["Environment"]}
+    users_and_hosts = re.findall(r"postgresql://(\w+)@([\w-]+)\.", str(told["DATABASE_URL"]))
+    assert users_and_hosts == [("tableau_reader", "database-reader")]
+    secrets = {each["Name"]: str(each["ValueFrom"]) for each in container["Secrets"]}
+    assert secrets.keys() == {"PGPASSWORD", "TABLEAU_TOKEN_NAME", "TABLEAU_TOKEN_SECRET"}
+    assert all("-tableau-" in secret for secret in secrets.values())
+
+
+@pytest.mark.parametrize(("stack", "what"), [("reporter", "Report"), ("tableau", "Extract")])
+def test_a_task_of_a_schedule_that_fails_or_never_comes_up_is_told_at_once(
+    stack: str, what: str
+) -> None:
+    rule = resource_of(stack, f"{what}Failed")
+    detail = rule["EventPattern"]["detail"]
+    assert detail["group"] == [{"Fn::Sub": f"family:deloton-${{Environment}}-{stack}"}]
+    assert {key for each in detail["$or"] for key in each} == {"containers", "stopCode"}
+    [target] = rule["Targets"]
+    assert "alarms" in str(target["Arn"])
+
+
 def test_the_migrations_give_every_role_its_password() -> None:
     given = set(re.findall(r"Name: (\w+)_DATABASE_PASSWORD", template_of("migrate")))
     assert given == {role.upper() for role in SERVICE_ROLES} | {"ON_CALL"}
@@ -173,6 +195,15 @@ def test_a_database_that_is_away_takes_no_task_out_of_the_load_balancer(
     service: str, path: str
 ) -> None:
     assert resource_of(service, "TargetGroup")["HealthCheckPath"] == path
+
+
+def test_what_services_count_is_told_to_nobody_outside() -> None:
+    rule = resource_of("cluster", "MetricsRule")
+    [condition] = rule["Conditions"]
+    assert condition["PathPatternConfig"]["Values"] == ["/metrics", "/metrics/*"]
+    assert rule["Actions"][0]["FixedResponseConfig"]["StatusCode"] == "404"
+    others = [resource_of(stack, "ListenerRule")["Priority"] for stack in ("api", "dashboard")]
+    assert rule["Priority"] < min(others)
 
 
 def test_a_slow_statement_is_logged_without_the_values_that_it_asks_for() -> None:

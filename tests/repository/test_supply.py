@@ -9,7 +9,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
-LOCKS = sorted((REPOSITORY / "services").glob("*/requirements.lock"))
+LOCKS = sorted(REPOSITORY.glob("*/*/requirements.lock"))
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

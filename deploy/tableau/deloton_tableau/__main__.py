@@ -1,4 +1,4 @@
-"""SHELL: `python -m deloton_tableau`: write the files, publish them, or write an extract."""
+"""SHELL: `python -m deloton_tableau`: write the files, publish them, or an extract."""
 
 import asyncio
 import sys
@@ -12,17 +12,26 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from tableauserverclient.server.endpoint.exceptions import TableauError
 
 from deloton.errors import DelotonError
+from deloton.running.cloudwatch import tell_done
 from deloton.running.commands import help_of
+from deloton.running.logs import configure_logging, get_logger
 from deloton.running.settings import DatabaseSettings
 from deloton.store.database import connect
 from deloton_tableau.catalogue import read_star
 from deloton_tableau.dictionary import with_dictionary
 from deloton_tableau.documents import Host, data_source, workbook
-from deloton_tableau.publishing import TableauSettings, publish
+from deloton_tableau.publishing import (
+    ExtractSettings,
+    TableauSettings,
+    publish_extract,
+    publish_live,
+)
 from deloton_tableau.star import StarView
 
 FOLDER = Path(__file__).resolve().parents[1]
-DOCUMENT = FOLDER.parents[1] / "docs" / "tableau.md"
+DOCUMENT = FOLDER.parent.parent / "docs" / "tableau.md"
+
+_log = get_logger(__name__)
 
 cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions_enable=False)
 
@@ -38,18 +47,27 @@ def write_files() -> None:
 
 @cli.command("publish")
 def publish_files() -> None:
-    """Publish the data source and the workbook to Tableau Server or Cloud."""
+    """Publish the data source, which asks the database by itself, and the workbook."""
     settings = TableauSettings.from_environment()
-    host = settings.host
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in ("deloton.tds", "deloton.twb")]
-        for path in paths:
-            text = (FOLDER / path.name).read_text()
-            for placeholder, value in _placed(host).items():
-                text = text.replace(placeholder, value)
-            path.write_text(text)
-        done = publish(settings, *paths)
+    done = publish_live(settings, FOLDER)
     print(f"published to {settings.tableau_project}: {done}")
+
+
+@cli.command("refresh")
+def publish_fresh_extract() -> None:
+    """Publish the data source with an extract of now, and the workbook where there is none."""
+    from deloton_tableau.extract import write_extract  # noqa: PLC0415
+
+    settings = ExtractSettings.from_environment()
+    configure_logging(settings.log_level)
+    url = settings.database_url.get_secret_value()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "deloton.hyper"
+        rows = asyncio.run(write_extract(url, path, lambda *_: None))
+        done = publish_extract(settings, FOLDER, path)
+        size_mb = round(path.stat().st_size / 1e6, 1)
+    tell_done(settings.cloudwatch_namespace, "tableau")
+    _log.info("extract published", rows=rows, size_mb=size_mb, new_workbook=bool(done.workbook_id))
 
 
 @cli.command("extract")
@@ -73,15 +91,6 @@ def write_extract_file(
         url = settings.database_url.get_secret_value()
         rows = asyncio.run(write_extract(url, path.resolve(), show))
     print(f"{path}: " + ", ".join(f"{count:,} {view}" for view, count in rows.items()))
-
-
-def _placed(host: Host) -> dict[str, str]:
-    standing = Host()
-    return {
-        f'"{standing.name}"': f'"{host.name}"',
-        f'port="{standing.port}"': f'port="{host.port}"',
-        f'dbname="{standing.database}"': f'dbname="{host.database}"',
-    }
 
 
 def _write(folder: Path, star: list[StarView], host: Host) -> None:

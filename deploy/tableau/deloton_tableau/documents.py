@@ -60,7 +60,7 @@ def data_source(star: Sequence[StarView], host: Host) -> bytes:
     root = Element("datasource")
     root.set("formatted-name", SOURCE_NAME)
     _fill_source(root, star, host)
-    return _written(root)
+    return written(root)
 
 
 def workbook(star: Sequence[StarView], host: Host) -> bytes:
@@ -78,7 +78,7 @@ def workbook(star: Sequence[StarView], host: Host) -> bytes:
     for sheet in SHEETS:
         add_worksheet(worksheets, sheet, fields)
         add_window(windows, sheet)
-    return _written(root)
+    return written(root)
 
 
 def fields_of(star: Sequence[StarView]) -> list[Field]:
@@ -217,7 +217,8 @@ def _object_graph(source: Element, views: Sequence[StarView]) -> None:
         SubElement(each, "second-end-point", {"object-id": one, "unique-key": "true"})
 
 
-def _written(root: Element) -> bytes:
+def written(root: Element) -> bytes:
+    """A document as it is kept and published."""
     indent(root)
     body: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return body + b"\n"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 # What tasks tell that do their work and end: by its absence an alarm knows that it was not done.
-DONE_METRICS: Final = {"reporter": "ReportsOut", "analytics": "Refreshes"}
+DONE_METRICS: Final = {"reporter": "ReportsOut", "analytics": "Refreshes", "tableau": "Extracts"}
 
 
 def line_of(

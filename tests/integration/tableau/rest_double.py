@@ -13,12 +13,13 @@ NAMESPACE = "http://tableau.com/api"
 
 @dataclass
 class Asked:
-    """One request: method, path without the API's version, and body."""
+    """One request: method, path without the API's version, body, and the body as it came."""
 
     method: str
     path: str
     body: str
     token: str | None
+    raw: bytes
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Site:
 
     groups: tuple[str, ...] = ("All Users", "Analysts")
     project_exists: bool = False
+    workbook_exists: bool = False
     requests: list[Asked] = field(default_factory=list)
     url: str = ""
 
@@ -41,7 +43,11 @@ class Site:
     def answer(self, asked: Asked) -> str:
         """The body of the answer."""
         return next(
-            text.format(groups=self._groups(), projects=self._projects())
+            text.format(
+                groups=self._groups(),
+                projects=self._projects(),
+                workbooks=_WORKBOOK if self.workbook_exists else "",
+            )
             for pattern, text in _ANSWERS
             if re.fullmatch(pattern, f"{asked.method} {asked.path}")
         )
@@ -63,7 +69,9 @@ _RIGHTS = (
     '<permissions><granteeCapabilities><group id="g0"/><capabilities>'
     '<capability name="Read" mode="Allow"/></capabilities></granteeCapabilities></permissions>'
 )
-_ITEM = 'id="{0}1" name="Deloton" contentUrl="Deloton"'
+# Another project had a source of our name before: the site calls ours otherwise.
+_ITEM = 'id="{0}1" name="Deloton" contentUrl="Deloton_17"'
+_WORKBOOK = f'<workbook {_ITEM.format("w")}><project id="p1"/></workbook>'
 _ANSWERS = (
     (
         r"GET serverInfo",
@@ -86,10 +94,8 @@ _ANSWERS = (
         r"POST sites/s1/datasources",
         f'<datasource {_ITEM.format("d")} type="postgres"><project id="p1"/></datasource>',
     ),
-    (
-        r"POST sites/s1/workbooks",
-        f"<workbook {_ITEM.format('w')}><project id='p1'/></workbook>",
-    ),
+    (r"POST sites/s1/workbooks", _WORKBOOK),
+    (r"GET sites/s1/workbooks", _PAGE + "<workbooks>{workbooks}</workbooks>"),
     (r"PUT sites/s1/(datasources/d1|workbooks/w1)/tags", '<tags><tag label="rides"/></tags>'),
 )
 
@@ -104,8 +110,9 @@ def tableau_site(**what: Any) -> Iterator[Site]:  # noqa: ANN401  fields of `Sit
             length = int(self.headers.get("Content-Length") or 0)
             path, _, query = self.path.partition("?")
             _, _, rest = path.removeprefix("/api/").partition("/")
-            body = self.rfile.read(length).decode()
-            asked = Asked(self.command, rest, query + "\n" + body, self.headers["X-Tableau-Auth"])
+            raw = self.rfile.read(length)
+            body = f"{query}\n{raw.decode(errors='replace')}"
+            asked = Asked(self.command, rest, body, self.headers["X-Tableau-Auth"], raw)
             site.requests.append(asked)
             answer = f'<tsResponse xmlns="{NAMESPACE}">{site.answer(asked)}</tsResponse>'.encode()
             self.send_response(204 if asked.method == "DELETE" else 200)

@@ -17,6 +17,7 @@ from deloton_tableau.catalogue import read_star
 from deloton_tableau.dictionary import with_dictionary
 from deloton_tableau.documents import RELATIONSHIPS, Host, data_source, fields_of, workbook
 from deloton_tableau.fields import ALIASES, ORDERS, field_of
+from deloton_tableau.published_forms import SiteSource, extract_source, site_workbook
 from deloton_tableau.questions import question_of
 from deloton_tableau.sheets import FEWEST_RIDERS, SHEETS, Sheet
 from deloton_tableau.star import StarColumn, StarView
@@ -98,6 +99,31 @@ def test_the_data_source_is_valid_as_one_of_a_workbook(schema: etree.XMLSchema) 
     source = book.find("datasources/datasource[@caption='Deloton']")
     alone = copy.deepcopy(etree.parse(FOLDER / "deloton.tds").getroot())
     # In a workbook this stands above all data sources.
+    alone.remove(alone.find("document-format-change-manifest"))
+    source.getparent().replace(source, alone)
+    schema.assertValid(book)
+
+
+@pytest.mark.parametrize("site", ["", "deloton"])
+def test_the_published_workbook_is_valid_too(schema: etree.XMLSchema, site: str) -> None:
+    source = SiteSource("https://eu-west-1a.online.tableau.com", site, "Deloton_17")
+    kept = (FOLDER / "deloton.twb").read_bytes()
+    made = etree.fromstring(site_workbook(kept, source))
+    schema.assertValid(made)
+    assert b"postgres" not in etree.tostring(made)
+    # Whatever a sheet or a formula asks for, the data source tells of.
+    own = made.find("datasources/datasource[@caption='Deloton']")
+    asked = "connection/metadata-records/metadata-record/local-name"
+    columns = {
+        each.get("name") for each in own.findall("column") if each.find("calculation") is None
+    }
+    assert columns == {each.text for each in own.findall(asked)}
+
+
+def test_a_source_with_an_extract_is_valid_as_one_of_a_workbook(schema: etree.XMLSchema) -> None:
+    book = etree.parse(FOLDER / "deloton.twb")
+    source = book.find("datasources/datasource[@caption='Deloton']")
+    alone = etree.fromstring(extract_source((FOLDER / "deloton.tds").read_bytes()))
     alone.remove(alone.find("document-format-change-manifest"))
     source.getparent().replace(source, alone)
     schema.assertValid(book)

@@ -34,13 +34,41 @@ def test_both_files_are_published_over_what_is_there(monkeypatch: pytest.MonkeyP
         [body] = site.bodies("POST", f"sites/s1/{kind}")
         assert "overwrite=true" in body
         assert f"Type={ending}" in body
-        assert 'name="tableau_reader"' in body
-        assert 'password="s3cret"' in body
-        assert 'embed="true"' in body
-        assert f'server="{HOST}" port="6543"' in body
         assert "aurora.example.com" not in body
-        assert 'sslmode="require"' in body
         assert len(site.bodies("PUT", f"sites/s1/{kind}/.1/tags")) == 1
+
+
+def test_the_data_source_alone_knows_the_database_and_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tableau_site() as site:
+        publish_to(site, monkeypatch)
+    [source] = site.bodies("POST", "sites/s1/datasources")
+    assert 'name="tableau_reader"' in source
+    assert 'password="s3cret"' in source
+    assert 'embed="true"' in source
+    assert f'server="{HOST}" port="6543"' in source
+    assert 'sslmode="require"' in source
+    [workbook] = site.bodies("POST", "sites/s1/workbooks")
+    for word in ("s3cret", "tableau_reader", HOST, "postgres"):
+        assert word not in workbook
+
+
+def test_the_workbook_asks_the_published_data_source_by_the_sites_own_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tableau_site() as site:
+        publish_to(site, monkeypatch)
+    [body] = site.bodies("POST", "sites/s1/workbooks")
+    text = body[body.rindex("<?xml") : body.rindex("</workbook>") + len("</workbook>")]
+    source = etree.fromstring(text.encode()).find("datasources/datasource[@caption='Deloton']")
+    location = source.find("repository-location")
+    assert (location.get("id"), location.get("path")) == ("Deloton_17", "/t/deloton/datasources")
+    connection = source.find("connection")
+    assert (connection.get("class"), connection.get("dbname")) == ("sqlproxy", "Deloton_17")
+    assert site.url == f"{connection.get('channel')}://{connection.get('server')}:" + str(
+        connection.get("port")
+    )
 
 
 def test_a_new_project_is_closed_to_all_but_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
