@@ -296,6 +296,19 @@ def test_a_clock_that_jumps_and_comes_back_leaves_the_ride_whole() -> None:
     assert rides(out)[0].clock_beginnings == [at(0), at(YEAR_S), at(0)]
 
 
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_telemetry_alone_goes_on_with_its_ride_though_a_clock_set_back_showed_its_stamp_before(
+    lost: int,
+) -> None:
+    set_back = seconds_of_a_ride(11, 20, began_s=-5.25)
+    out = assembled(
+        [an_announcement(), *seconds_of_a_ride(1, 10), *set_back[:2], *set_back[2 * lost + 1 :]]
+    )
+    told = [(second + 0.5, second) for second in (*range(1, 12), *range(12 + lost, 21))]
+    assert seconds_of(out.readings) == told
+    assert seconds_of(out.amended) == [(11.5 + lost, None)]
+
+
 def test_a_jump_of_more_than_five_counted_seconds_is_another_ride() -> None:
     out = assembled([*a_second(10), *a_second(16, began_s=DAY_S)])
     assert len(out.started) == 2

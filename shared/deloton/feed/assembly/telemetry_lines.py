@@ -1,6 +1,6 @@
 """CORE: a Telemetry line: the other half of a reading, half a reading, or of no ride."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from deloton.feed.assembly.facts import (
     NO_TIME,
@@ -136,10 +136,27 @@ def _late(stream: StreamState, line: TelemetryLine, record: Record) -> Late | No
             at = line.at + found.ahead
             return Late(found.ride, line, at, record, half_of_s=half.elapsed_s)
     moments = [(ride, line.at + ahead) for ride, ahead in rides_at(stream, line.at)]
+    here = _goes_on_at(stream, line)
+    if here is not None:
+        others = [moment for moment in moments if moment != here]
+        moments = [here, *others] if others else []
     if not moments:
         return None
     [(late_ride, at), *instead] = moments
     return Late(late_ride, line, at, record, instead)
+
+
+def _goes_on_at(stream: StreamState, line: TelemetryLine) -> tuple[Ride, datetime] | None:
+    """The ride that the line may simply go on with, its Ride line lost, and its time there.
+
+    That is likelier than a line of the past that never came: a clock that was set back shows
+    times again, and another ride may have told that stamp.
+    """
+    ride, waiting = stream.ride, stream.waiting
+    if ride is None or ride.ended_at is not None or not _goes_on(stream, ride, line):
+        return None
+    last_stamp = ride.last_stamp if waiting is None else max(ride.last_stamp, waiting.at)
+    return (ride, line.at + ride.ahead) if line.at > last_stamp else None
 
 
 def _is_half_of_late(stream: StreamState, line: TelemetryLine) -> bool:
