@@ -24,6 +24,9 @@ from tests.roles import give_passwords
 
 __all__ = ["pytest_runtest_protocol"]
 
+# What these assert is told as fully as what tests assert.
+pytest.register_assert_rewrite("tests.e2e", "tests.integration")
+
 MIGRATED_TEMPLATE = "migrated_template"
 MARKS = (
     "system: minutes of the whole system, its pages, or its workers dying (make test-system)",

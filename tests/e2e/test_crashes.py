@@ -77,7 +77,8 @@ def test_after_a_clean_stop_kafka_knows_as_much_as_the_database_and_after_a_kill
     scene: Scene,
 ) -> None:
     scene.pause(3)
-    scene.stop_workers()
+    while not scene.stop_workers():
+        scene.add_worker_for_all()
     assert scene.committed_offsets() == scene.offsets()
     for _ in range(WORKERS):
         scene.add_worker()

@@ -21,9 +21,11 @@ PERSONAL_TABLES = (
     "readings",
     "refused_addresses",
     "ride_hearts",
+    "ride_series",
     "rider_limits",
     "riders",
     "rides",
+    "rides_to_pack",
 )
 # What an erasure leaves: numbers without a person, and where a stream is.
 _OF_NOBODY = {"audit", "changes", "deleted_rides", "erasures", "ingest_streams"}
