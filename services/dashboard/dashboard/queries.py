@@ -26,7 +26,8 @@ from deloton.store.figure_sql import (
     readings_for_figures,
 )
 from deloton.store.leaders import Ages, leaders_since_ever
-from deloton.store.ride_figures import AFTER_START, BEFORE_START, personal_bests
+from deloton.store.ride_figures import personal_bests
+from deloton.store.ride_readings import readings_of_ride
 from deloton.store.rider_sql import GENDER, NAME, age_in_ride
 from deloton.store.tables import riders, rides
 
@@ -86,15 +87,12 @@ WHERE rides.ride_id = $1
 """  # noqa: S608
 
 # Of the ride $1 that started at $2.
-_READINGS_OF_RIDE = f"""ride_id = $1
-    AND at >= $2::timestamptz - interval '{BEFORE_START.total_seconds():.0f} seconds'
-    AND at <= $2::timestamptz + interval '{AFTER_START.total_seconds():.0f} seconds'"""
+_READINGS_OF_RIDE = readings_of_ride("$1", "$2::timestamptz")
 
 _NEWEST_READINGS = f"""
 SELECT at, elapsed_s, heart_rate_bpm, cadence_rpm, resistance, power_watts
 FROM (
-    SELECT * FROM readings
-    WHERE {_READINGS_OF_RIDE}
+    SELECT * FROM {_READINGS_OF_RIDE}
     ORDER BY at DESC LIMIT $3
 ) AS newest
 ORDER BY at
@@ -102,7 +100,7 @@ ORDER BY at
 
 _SO_FAR = f"""
 SELECT {of_readings(FIGURE[name] for name in ("reading_count", *TOTALS))}
-FROM {readings_for_figures(f"readings WHERE {_READINGS_OF_RIDE}")}
+FROM {readings_for_figures(_READINGS_OF_RIDE)}
 """  # noqa: S608
 
 _ALERT_COUNT = """

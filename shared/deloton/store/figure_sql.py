@@ -21,24 +21,24 @@ from deloton.rules.power import (
 from deloton.store.tables import readings, rides
 
 
-def _power_off_watts() -> ColumnElement[float]:
+def _power_off_watts(of: FromClause = readings) -> ColumnElement[float]:
     """How far a reading's power lies from what the other two give.
 
     NULL where one of the three was not measured, or the formula says nothing.
     """
-    resistance, cadence_rpm = readings.c.resistance, readings.c.cadence_rpm
+    resistance, cadence_rpm = of.c.resistance, of.c.cadence_rpm
     fitted = fitted_power_watts(cast(resistance, Double), cast(cadence_rpm, Double))
     is_known = (resistance <= HIGHEST_RESISTANCE) & (cadence_rpm <= FASTEST_CADENCE_RPM)
-    off_watts = func.abs(readings.c.power_watts - func.greatest(fitted, 0.0))
+    off_watts = func.abs(of.c.power_watts - func.greatest(fitted, 0.0))
     return case((is_known, off_watts), else_=None)
 
 
-def power_is_off_by(watts: float) -> ColumnElement[bool]:
+def power_is_off_by(watts: float, of: FromClause = readings) -> ColumnElement[bool]:
     """The condition that a reading's power lies further than that from what the other two give.
 
     NULL where that is not known.
     """
-    return _power_off_watts() > watts
+    return _power_off_watts(of) > watts
 
 
 def in_words(condition: ColumnElement[Any]) -> str:

@@ -1,11 +1,11 @@
-"""EDGE: what rides add up to, as SQLAlchemy selects, and where a ride's readings are looked for.
+"""EDGE: what rides add up to, as SQLAlchemy selects.
 
 The API runs all of these selects, the dashboard `personal_bests`. A reading stands for one second.
 """
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar, Union
+from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
@@ -33,12 +33,9 @@ from sqlalchemy import (
 from deloton.rules.figures import BESTS
 from deloton.rules.power import DENIED_WATTS
 from deloton.store.figure_sql import may_lead, of_rides, power_is_off_by
+from deloton.store.ride_readings import Given, near, readings_of
 from deloton.store.rider_sql import GENDER
 from deloton.store.tables import readings, riders, rides
-
-# A value, or a `bindparam` where values will stand in a statement that is kept.
-T = TypeVar("T")
-Given = Union[T, ColumnElement[T]]  # noqa: UP007 - with a type variable
 
 # The spans of a power curve: a sprint, a short and a long effort, and endurance.
 POWER_SPANS_S: Final = (5, 20, 60, 300)
@@ -58,9 +55,6 @@ OF_A_DAY: Final = (
     "max_heart_rate_bpm",
 )
 
-# Readings of a ride are looked for this near its start: clocks may jump, rides may be long.
-BEFORE_START = timedelta(days=1)
-AFTER_START = timedelta(days=2)
 # Most rides in progress began within so long; the others' clocks, or the ingestor, are behind.
 RECENT: Final = timedelta(hours=6)
 
@@ -70,53 +64,33 @@ _RECENT_FROM, _RECENT_TO, _READ_FROM, _READ_TO = (
 )
 
 
-def of_ride(ride_id: Given[int], started_at: Given[datetime]) -> ColumnElement[bool]:
-    """The condition that picks the readings of one ride."""
-    return (readings.c.ride_id == ride_id) & _near(started_at)
+def heart_rate_seconds(of: FromClause) -> Select[Any]:
+    """One row per heart rate of a ride: `heart_rate_bpm`, `seconds`; without it, None.
 
-
-def _near(started_at: Given[datetime]) -> ColumnElement[bool]:
-    """The readings around a start: keeps the search to a few daily partitions."""
-    return readings.c.at.between(started_at - BEFORE_START, started_at + AFTER_START)
-
-
-def heart_rate_seconds(ride_id: Given[int], started_at: Given[datetime]) -> Select[Any]:
-    """One row per heart rate of a ride: `heart_rate_bpm`, `seconds`; without it, None."""
-    return (
-        select(readings.c.heart_rate_bpm, func.count().label("seconds"))
-        .where(of_ride(ride_id, started_at))
-        .group_by(readings.c.heart_rate_bpm)
-    )
-
-
-def readings_span(
-    from_at: Given[datetime], to_at: Given[datetime]
-) -> tuple[Given[datetime], Given[datetime]]:
-    """Between which moments the readings of rides lie that started in [from, to]."""
-    return from_at - BEFORE_START, to_at + AFTER_START
+    `of` holds its readings: see `ride_readings`.
+    """
+    return select(of.c.heart_rate_bpm, func.count().label("seconds")).group_by(of.c.heart_rate_bpm)
 
 
 def best_mean_powers(
     which: ColumnElement[bool],
     spans_s: Iterable[int] = POWER_SPANS_S,
     *,
-    between: tuple[Given[datetime], Given[datetime]] | None = None,
+    of: FromClause | None = None,
 ) -> Select[Any]:
     """One row per span, shortest first: `span_s`, `power_watts`, `ride_id`, `ended_at`.
 
     `which` picks rides: `rides.c.ride_id == 1`, or a rider's from some moment on; the work grows
     with their readings. `ended_at` is the end of that effort. Rides that never lasted so long
-    give no row. `between`, a `readings_span`, says where the readings lie, so that plans need not
-    be made for all daily partitions.
+    give no row. `of` holds the readings of each row of rides: see `ride_readings`.
     """
     chosen = list(spans_s)
-    within = true() if between is None else readings.c.at.between(*between)
-    # Ride by ride, so that each looks into no more daily partitions than it can have. Power that
-    # cannot be is nobody's best: as if it had not been measured.
-    power_watts = case((power_is_off_by(DENIED_WATTS), None), else_=readings.c.power_watts)
+    if of is None:
+        of = readings_of(rides.c.ride_id, near(rides.c.started_at))
+    # Power that cannot be is nobody's best: as if it had not been measured.
+    power_watts = case((power_is_off_by(DENIED_WATTS, of), None), else_=of.c.power_watts)
     credible = (
-        select(readings.c.ride_id, readings.c.at, power_watts.label("power_watts"))
-        .where(readings.c.ride_id == rides.c.ride_id, _near(rides.c.started_at), within)
+        select(of.c.ride_id, of.c.at, power_watts.label("power_watts"))
         .correlate(rides)
         .subquery("credible")
     )
@@ -265,18 +239,21 @@ def with_last_reading(open_ones: CTE) -> CompoundSelect[Any]:
     begun_lately = open_ones.c.started_at.between(_RECENT_FROM, _RECENT_TO)
     return union_all(
         _with_last(open_ones, readings.c.at.between(_READ_FROM, _READ_TO)).where(begun_lately),
-        _with_last(open_ones, _near(open_ones.c.started_at)).where(not_(begun_lately)),
+        _with_last(open_ones, readings.c.at.between(*near(open_ones.c.started_at))).where(
+            not_(begun_lately)
+        ),
     )
 
 
 def recent_bounds(now: datetime) -> dict[str, datetime]:
     """The values of `with_last_reading`: which starts are recent, and where their readings lie."""
     recent_from, recent_to = now - RECENT, now + RECENT
+    read_from, read_to = near(recent_from, recent_to)
     return {
         "recent_from": recent_from,
         "recent_to": recent_to,
-        "read_from": recent_from - BEFORE_START,
-        "read_to": recent_to + AFTER_START,
+        "read_from": read_from,
+        "read_to": read_to,
     }
 
 

@@ -18,7 +18,7 @@ from deloton.rules.figures import FIGURES
 from deloton.rules.heart_rate import ZONES, expected_maximum_bpm, zone_of
 from deloton.store.database import Connection
 from deloton.store.figure_sql import of_readings, readings_for_figures
-from deloton.store.ride_figures import AFTER_START, BEFORE_START
+from deloton.store.ride_readings import readings_of_ride
 from deloton.store.rider_sql import GENDER, age_in_ride
 
 BATCH_RIDES = 2_000
@@ -109,16 +109,14 @@ def _renewed(columns: Iterable[str], kept: Container[str] = ()) -> str:
     )
 
 
-_READINGS_OF_CHOSEN = """readings
-        WHERE readings.ride_id = chosen.ride_id
-        AND at BETWEEN started_at - $8::interval AND started_at + $9::interval"""
+_READINGS_OF_CHOSEN = readings_of_ride("chosen.ride_id", "chosen.started_at")
 
 _FILL = f"""
 WITH chosen AS MATERIALIZED (
     SELECT rides.*, k.rider_key, nullif(greatest(riders.weight_kg, 0), 0) AS weight_kg,
            {GENDER} AS rider_gender,
            CASE WHEN b.age_years IS NULL THEN 'unknown'
-                ELSE ($10::text[])[width_bucket(b.age_years, $11::int[]) + 1]
+                ELSE ($8::text[])[width_bucket(b.age_years, $9::int[]) + 1]
                 END AS rider_age_band,
            date_trunc('month', riders.account_created_on::timestamp) AS rider_joined_month,
            rides.started_at AT TIME ZONE $2 AS started_local_at, b.*
@@ -233,8 +231,8 @@ async def _refresh_rides(
     held = [row["ride_id"] for row in await connection.fetch(_HOLD_RIDES, asked, riders)]
     await connection.execute(_NAME_RIDERS, riders)
     await connection.execute(_RESUMED, held)
-    near, bands = (BEFORE_START, AFTER_START), (AGE_BANDS, BAND_STARTS)
-    await connection.execute(_FILL, held, time_zone, *zone_bounds(), *near, *bands)
+    bands = (AGE_BANDS, BAND_STARTS)
+    await connection.execute(_FILL, held, time_zone, *zone_bounds(), *bands)
     numbers = [change["change_id"] for change in changes]
     await connection.execute(_DONE, numbers, held)
     left = await connection.fetchval(

@@ -11,6 +11,7 @@ from sqlalchemy import Executable, RowMapping, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from deloton.store import ride_figures
+from deloton.store.ride_readings import near, readings_of
 from deloton.store.tables import bikes, readings, riders, rides
 from deloton.testing import BIKE, START_AT, at
 
@@ -141,7 +142,9 @@ async def test_seconds_are_counted_by_heart_rate(connection: AsyncConnection) ->
     ride_id = await store_ride(connection)
     rates = [None, 120, 120, 130]
     await store_readings(connection, ride_id, [1.0] * 4, heart_rates=rates)
-    rows = await rows_of(connection, ride_figures.heart_rate_seconds(ride_id, START_AT))
+    rows = await rows_of(
+        connection, ride_figures.heart_rate_seconds(readings_of(ride_id, near(START_AT)))
+    )
     assert {row["heart_rate_bpm"]: row["seconds"] for row in rows} == {None: 1, 120: 2, 130: 1}
 
 

@@ -222,7 +222,7 @@ async def test_a_packed_ride_is_told_once_and_so_is_one_that_is_not(pool: asyncp
     counts = await pool.fetch("SELECT ride_id, count(*) FROM ride_readings GROUP BY 1 ORDER BY 1")
     assert [tuple(row) for row in counts] == [(packed, 99), (waiting, 7)]
     for ride_id, count in counts:
-        of_ride = "SELECT count(*) FROM readings_of($1, $2)"
+        of_ride = "SELECT count(*) FROM readings_of($1, $2, 'infinity')"
         assert await pool.fetchval(of_ride, ride_id, START_AT) == count
 
 
@@ -231,7 +231,9 @@ async def test_a_ride_too_long_to_be_packed_stays_as_rows(pool: asyncpg.Pool) ->
     await pack_all(pool)
     assert await pool.fetchval("SELECT refused FROM rides_to_pack") == "too long"
     assert await pool.fetchval("SELECT count(*) FROM ride_series") == 0
-    told = await pool.fetchval("SELECT count(*) FROM readings_of($1, $2)", ride_id, START_AT)
+    told = await pool.fetchval(
+        "SELECT count(*) FROM readings_of($1, $2, 'infinity')", ride_id, START_AT
+    )
     assert told == LONGEST_PACKED + 1
 
 

@@ -185,7 +185,7 @@ async def test_who_reads_readings_reads_them_wherever_they_lie(database_url: str
     questions = (
         "SELECT * FROM readings",
         "SELECT * FROM ride_readings",
-        "SELECT * FROM readings_of(1, now())",
+        "SELECT * FROM readings_of(1, now(), now())",
     )
     for role in SERVICE_ROLES:
         readable = list(questions) if role in READERS else []

@@ -16,6 +16,7 @@ from deloton.rules.figures import FIGURES
 from deloton.rules.heart_rate import expected_maximum_bpm, time_in_zones, zone_of
 from deloton.rules.power import FAULTY_AFTER_S
 from deloton.store.database import connect_pool
+from deloton.store.series import pack_rides
 from deloton.store.star import refresh, zone_bounds
 from deloton.testing import BIKE, START_AT, at
 
@@ -414,3 +415,20 @@ async def test_dates_reach_from_the_first_ride_to_the_end_of_the_year(pool: asyn
     assert dates[0]["date"] == START_AT.date()
     assert (dates[0]["weekday_name"], dates[0]["is_weekend"]) == ("Monday", False)
     assert (dates[-1]["date"].month, dates[-1]["date"].day) == (12, 31)
+
+
+async def test_a_ride_that_is_packed_enters_as_it_did_before(pool: asyncpg.Pool) -> None:
+    async def star() -> list[tuple[Any, ...]]:
+        await refresh(pool, ZONE)
+        rides = await pool.fetch("SELECT * FROM star_rides ORDER BY ride_id")
+        minutes = await pool.fetch("SELECT * FROM star_reading_minutes ORDER BY ride_id, minute")
+        return [tuple(row) for row in (*rides, *minutes)]
+
+    for number in range(3):
+        await store_ride(pool, [None, 120, 140, 160, 180] * 40, started_s=number * 3_600)
+    before = await star()
+    await pool.execute("UPDATE rides SET ended_at = ended_at")
+    assert await pack_rides(pool, ended_for_s=0) == 3
+    await pool.execute("TRUNCATE readings")
+    await pool.execute("DELETE FROM star_rides")
+    assert await star() == before

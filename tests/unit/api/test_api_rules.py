@@ -27,7 +27,8 @@ from api.contract.parameters import LeaderMetric, Period, RideSort, RidesParamet
 from api.contract.problems import Problem
 from api.contract.schemas import Daily, Ride, Rider
 from api.routes.figures import period_around
-from api.store.queries import OF_A_RIDER, within_time
+from api.store.queries import OF_A_RIDER
+from api.store.readings import within_time
 from deloton.rules.figures import FIGURES, LEADERS
 from deloton.store.ride_figures import OF_A_DAY
 

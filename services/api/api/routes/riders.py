@@ -23,7 +23,7 @@ from api.contract.problems import NOT_FOUND, TOO_MANY_OPEN, not_found, parameter
 from api.contract.schemas import BestPowers, Export, ListedRider, RidePage, Rider, RiderPage
 from api.routes.context import Context, InContext
 from api.routes.rides import ride_list
-from api.store import queries
+from api.store import queries, readings
 from api.store.database import Row
 from api.store.deletion import erase_rider
 from api.store.export import export_rider, note_export
@@ -128,7 +128,7 @@ async def get_best_powers(
         from_at, to_at = asked.span(midnight(context.today + ONE_DAY, context.zone))
     except ValueError as error:
         raise parameter_problem("from_at", str(error)) from None
-    best = await context.database.rows(queries.best_powers_of_rider(rider_id, from_at, to_at))
+    best = await context.database.rows(readings.best_powers_of_rider(rider_id, from_at, to_at))
     return BestPowers(
         rider_id=rider_id,
         from_at=from_at,

@@ -41,7 +41,7 @@ from api.contract.problems import (
 from api.contract.ride_file import FIT, TCX
 from api.contract.schemas import ReadingPage, Ride, RideDetails, RidePage, SeriesPage
 from api.routes.context import Context, InContext
-from api.store import queries
+from api.store import queries, readings
 from api.store.database import Row
 from api.store.deletion import delete_ride
 from api.store.queries import RiderFilter
@@ -218,9 +218,11 @@ async def get_ride(
     row = await _ride(request, context, ride_id)
     if media_type != JSON:
         return _file(request, context, access, row, media_type)
-    started_at = queries.within_time(row["started_at"])
-    heart_rates = await context.database.rows(queries.heart_rates_of(ride_id, started_at))
-    best_powers = await context.database.rows(queries.best_powers_of_ride(ride_id, started_at))
+    started_at = readings.within_time(row["started_at"])
+    heart_rates = await context.database.rows_of_ride(readings.heart_rates_of(ride_id, started_at))
+    best_powers = await context.database.rows_of_ride(
+        readings.best_powers_of_ride(ride_id, started_at)
+    )
     began_on = day_of(started_at, context.zone)
     return details_of(row, context.view(access), began_on, heart_rates, best_powers)
 
@@ -285,14 +287,14 @@ def _readings(
     """The list of a ride's readings, told as its kind tells them."""
 
     async def fetch(after: Cursor[Any] | None, limit: int) -> list[str]:
-        query = queries.readings_page(
+        asked_of_ride = readings.readings_page(
             row["ride_id"],
             row["started_at"],
             asked,
             after=after.value if after else None,
             limit=limit,
         )
-        return await context.database.told(query)
+        return await context.database.told_of_ride(asked_of_ride)
 
     return kind(
         name=name,

@@ -9,6 +9,7 @@ import asyncpg
 from sqlalchemy.sql import ClauseElement
 
 from api.contract.problems import database_away, too_slow
+from api.store.readings import OfRide
 from api.store.statements import Question, question
 from deloton.store import database
 from deloton.store.database import Connection
@@ -63,6 +64,14 @@ class Database:
         """The first row of a question, if there is one."""
         rows = await self.rows(asked)
         return rows[0] if rows else None
+
+    async def rows_of_ride(self, asked: OfRide) -> list[Row]:
+        """All rows of a question about the readings of a ride."""
+        return await self.rows(asked.packed) or await self.rows(asked.anywhere)
+
+    async def told_of_ride(self, asked: OfRide) -> list[str]:
+        """The only column of such a question."""
+        return await self.told(asked.packed) or await self.told(asked.anywhere)
 
     async def told(self, asked: Question) -> list[str]:
         """The only column of a question: see `store.told`."""

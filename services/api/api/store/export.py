@@ -15,11 +15,11 @@ from api.store.database import Database
 from api.store.deletion import note
 from api.store.statements import Question, Statement, statement
 from api.store.told import Fields, list_of, told
+from deloton.store.ride_readings import readings_of
 from deloton.store.tables import (
     audit,
     heart_rate_alerts,
     heart_rate_recoveries,
-    readings,
     refused_addresses,
     ride_hearts,
     rider_limits,
@@ -87,13 +87,8 @@ def _rides_with_readings() -> Statement:
         .order_by(rides.c.started_at, rides.c.ride_id)
         .subquery("page")
     )
-    own = (
-        select(readings)
-        .where(readings.c.ride_id == page.c.ride_id)
-        .order_by(readings.c.at)
-        .correlate(page)
-        .subquery("own")
-    )
+    readings = readings_of(page.c.ride_id, None)
+    own = select(readings).order_by(readings.c.at).correlate(page).subquery("own")
     return statement(told({**_fields(page), "readings": list_of(_fields(own, but="ride_id"))}))
 
 

@@ -5,7 +5,7 @@ What lists answer is one column, each row as JSON (`told.py`).
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -17,10 +17,8 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
-    Float,
     FromClause,
     Integer,
-    Interval,
     Select,
     Text,
     any_,
@@ -44,8 +42,6 @@ from api.contract.parameters import (
     LeaderMetric,
     LiveParameters,
     OfRiders,
-    ReadingColumn,
-    ReadingsParameters,
     RiderRidesParameters,
     RidersParameters,
     RideSort,
@@ -58,7 +54,6 @@ from api.store.told import (
     bike_fields,
     in_columns,
     live_ride_fields,
-    reading_fields,
     ride_fields,
     rider_fields,
     some_at_a_time,
@@ -69,12 +64,8 @@ from deloton.rules.calendar import PLAUSIBLE_AGES, years_before
 from deloton.rules.canary import FIRST_CANARY_RIDER_ID
 from deloton.store.leaders import leaders_between, leaders_since_ever
 from deloton.store.ride_figures import (
-    best_mean_powers,
-    heart_rate_seconds,
-    of_ride,
     open_rides,
     personal_bests,
-    readings_span,
     recent_bounds,
     ride_totals,
     ride_totals_by_gender,
@@ -85,7 +76,6 @@ from deloton.store.tables import (
     bikes,
     heart_rate_alerts,
     heart_rate_recoveries,
-    readings,
     riders,
     rides,
 )
@@ -94,10 +84,6 @@ from deloton.store.tables import (
 OF_A_RIDER = ("duration_s", "energy_kj", "mean_heart_rate_bpm", "mean_power_watts")
 
 Bounds = tuple[datetime | None, datetime | None]
-
-# A bike's clock may stand at the ends of time; around them there is nothing to look at.
-_FIRST_START = datetime.min.replace(tzinfo=UTC) + timedelta(days=3)
-_LAST_START = datetime.max.replace(tzinfo=UTC) - timedelta(days=3)
 
 # Of so many riders at most the rides are looked up rider by rider; those of more are met soon
 # enough on the way through all rides.
@@ -108,7 +94,6 @@ _RIDE_ID = bindparam("ride_id", type_=BigInteger)
 _RIDER_ID = bindparam("rider_id", type_=BigInteger)
 _FROM_AT = bindparam("from_at", type_=DateTime(timezone=True))
 _TO_AT = bindparam("to_at", type_=DateTime(timezone=True))
-_STARTED_AT = bindparam("started_at", type_=DateTime(timezone=True))
 _LIMIT = bindparam("limit", type_=Integer)
 
 _HAS_ALERT = exists().where(heart_rate_alerts.c.ride_id == rides.c.ride_id)
@@ -405,91 +390,6 @@ _RIDE = statement(
 def ride_by_id(ride_id: int) -> Question:
     """One ride with its rider."""
     return Question(_RIDE, {"ride_id": ride_id})
-
-
-def within_time(started_at: datetime) -> datetime:
-    """A start from which days can be counted back and on."""
-    return min(max(started_at, _FIRST_START), _LAST_START)
-
-
-_HEART_RATES = statement(heart_rate_seconds(_RIDE_ID, _STARTED_AT))
-_POWERS_OF_RIDE = statement(
-    best_mean_powers(rides.c.ride_id == _RIDE_ID, between=readings_span(_STARTED_AT, _STARTED_AT))
-)
-_POWERS_OF_RIDER = statement(
-    best_mean_powers(
-        (rides.c.rider_id == _RIDER_ID)
-        & (rides.c.started_at >= _FROM_AT)
-        & (rides.c.started_at < _TO_AT),
-        between=readings_span(_FROM_AT, _TO_AT),
-    )
-)
-
-
-def heart_rates_of(ride_id: int, started_at: datetime) -> Question:
-    """One row per heart rate of a ride: see `ride_figures.heart_rate_seconds`."""
-    return Question(_HEART_RATES, {"ride_id": ride_id, "started_at": started_at})
-
-
-def best_powers_of_ride(ride_id: int, started_at: datetime) -> Question:
-    """A ride's best powers: see `ride_figures.best_mean_powers`."""
-    return Question(_POWERS_OF_RIDE, {"ride_id": ride_id, "started_at": started_at})
-
-
-def best_powers_of_rider(rider_id: int, from_at: datetime, to_at: datetime) -> Question:
-    """The same of a rider's rides that started in [from, to)."""
-    return Question(_POWERS_OF_RIDER, {"rider_id": rider_id, "from_at": from_at, "to_at": to_at})
-
-
-def readings_page(
-    ride_id: int,
-    started_at: datetime,
-    asked: ReadingsParameters,
-    *,
-    after: datetime | None = None,
-    limit: int,
-) -> Question:
-    """Readings of a ride, oldest first, after the row at `after`; or the means of several."""
-    made = _readings_page(asked.told, coarse=asked.step_s > 1, follows=after is not None)
-    return Question(
-        made,
-        {
-            "ride_id": ride_id,
-            "started_at": within_time(started_at),
-            "begins_at": started_at,
-            "step": timedelta(seconds=asked.step_s),
-            "after": after,
-            "limit": limit,
-        },
-    )
-
-
-@cache
-def _readings_page(columns: tuple[ReadingColumn, ...], *, coarse: bool, follows: bool) -> Statement:
-    which = of_ride(_RIDE_ID, _STARTED_AT)
-    after = bindparam("after", type_=DateTime(timezone=True))
-    step = bindparam("step", type_=Interval)
-    query: Select[Any] = select(readings.c.at, *(readings.c[name] for name in columns)).where(which)
-    row_at: ColumnElement[Any] = readings.c.at
-    from_on = readings.c.at > after
-    if coarse:
-        begins_at = bindparam("begins_at", type_=DateTime(timezone=True))
-        row_at = func.date_bin(step, readings.c.at, begins_at, type_=DateTime(timezone=True))
-        query = select(row_at.label("at"), *map(_of_several, columns)).where(which)
-        query = query.group_by(row_at)
-        from_on = readings.c.at >= after + step
-    if follows:
-        query = query.where(from_on)
-    page = query.order_by(row_at).limit(_LIMIT).subquery("page")
-    return statement(told(reading_fields(page, columns)))
-
-
-def _of_several(column: ReadingColumn) -> ColumnElement[Any]:
-    """Several readings as one: the last count of seconds, and means."""
-    each = readings.c[column]
-    if column is ReadingColumn.ELAPSED:
-        return func.max(each).label(column)
-    return cast(func.avg(each), Float).label(column)
 
 
 def riders_page(

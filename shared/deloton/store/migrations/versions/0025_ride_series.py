@@ -82,7 +82,7 @@ WHERE NOT EXISTS (
 
 # PostgreSQL puts it into the statement that asks, which then looks into one of the two.
 READINGS_OF = """
-CREATE FUNCTION readings_of(ride bigint, began_at timestamptz) RETURNS TABLE (
+CREATE FUNCTION readings_of(ride bigint, since timestamptz, until timestamptz) RETURNS TABLE (
     ride_id bigint, at timestamptz, elapsed_s double precision, heart_rate_bpm smallint,
     cadence_rpm smallint, resistance smallint, power_watts double precision
 ) LANGUAGE sql STABLE AS $$
@@ -92,7 +92,7 @@ CREATE FUNCTION readings_of(ride bigint, began_at timestamptz) RETURNS TABLE (
     SELECT ride_id, at, elapsed_s, heart_rate_bpm, cadence_rpm, resistance, power_watts
     FROM public.readings
     WHERE ride_id = ride
-    AND at BETWEEN began_at - interval '1 day' AND began_at + interval '2 days'
+    AND at BETWEEN since AND until
     AND NOT EXISTS (SELECT FROM public.ride_series AS packed WHERE packed.ride_id = ride)
 $$
 """
@@ -141,7 +141,7 @@ def upgrade() -> None:
     op.execute(READINGS_OF)
     op.execute(
         "COMMENT ON FUNCTION readings_of IS "
-        "'The readings of a ride that began then, wherever they lie.'"
+        "'The readings of a ride, wherever they lie; rows are looked for between two times.'"
     )
     op.execute("REVOKE EXECUTE ON FUNCTION readings_of FROM PUBLIC")
     for role in READERS:
