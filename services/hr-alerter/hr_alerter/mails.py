@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
 
-from deloton.rules.heart_rate import OWN_LIMIT, SUDDEN, AlertLevel
+from deloton.rules.heart_rate import FORMULA_WORDS, OWN_LIMIT, SUDDEN, AlertLevel
 from deloton.running.addresses import greeting_name
 from deloton.running.alert_links import AlertLinks
 from deloton.showing import palette
@@ -26,7 +26,7 @@ class Advice(Struct, frozen=True):
     """What a level's mail says; `{bpm}` and `{limit}` are filled in.
 
     `lead_own` is the lead where the limit is the rider's own, `lead_sudden` where the heart jumped;
-    `note` is told of limits that are not the rider's own.
+    `note` is told of limits that are not the rider's own; without one, what a formula is worth.
     """
 
     subject: str
@@ -69,7 +69,7 @@ ADVICE: Final = {
         "in a hard ride.",
         "Your heart rate stayed at {limit} bpm or more, the limit set for you.",
         "Your heart rate jumped within seconds, and stayed at {limit} bpm or more.",
-        AVERAGES,
+        "",
         (
             "Turn the resistance down and pedal gently.",
             "Breathe slowly and steadily, and drink some water.",
@@ -84,7 +84,7 @@ ADVICE: Final = {
         "its hardest.",
         "Your heart rate stayed at {limit} bpm or more, the critical limit set for you.",
         "Your heart rate jumped within seconds, and stayed at {limit} bpm or more.",
-        AVERAGES,
+        "",
         (
             "Stop pushing now. Let your legs spin down for half a minute, then get off and sit.",
             "Tell somebody near you that you are not riding on.",
@@ -252,9 +252,14 @@ def _facts_of_alert(alert: BegunAlert) -> dict[str, object]:
         "steps": advice.steps,
         "signs": CALL_FOR_HELP,
         "rule": alert.limit_rule,
-        "note": "" if is_own else advice.note,
+        "note": "" if is_own else advice.note or _worth_of(alert.limit_rule),
         "bar": _BARS[alert.level],
     }
+
+
+def _worth_of(limit_rule: str) -> str:
+    """What has to be known of a limit that a formula gives; of what a heart has shown, nothing."""
+    return AVERAGES if any(words in limit_rule for words in FORMULA_WORDS.values()) else ""
 
 
 def readable_time(moment: datetime) -> str:

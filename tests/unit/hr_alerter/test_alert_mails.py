@@ -8,10 +8,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deloton.rules.heart_rate import OWN_LIMIT, SUDDEN, AlertLevel, LimitPolicy, limits_of
+from deloton.rules.heart_rate import (
+    OWN_LIMIT,
+    SUDDEN,
+    AlertLevel,
+    LimitPolicy,
+    Proof,
+    limits_of,
+)
 from deloton.running.alert_links import AlertLinks
 from deloton.wire.mail_messages import on_the_wire
-from hr_alerter.alerts import BegunAlert
+from hr_alerter.alerts import BegunAlert, MailKind
 from hr_alerter.mails import CALL_FOR_HELP, compose
 
 SENDER = Address("Deloton", addr_spec="alerts@deloton.example")
@@ -112,11 +119,58 @@ def test_an_own_limit_is_called_that_and_no_formula_is_told() -> None:
         assert "166 bpm: your own limit." in said
 
 
+def test_what_the_heart_has_shown_before_is_explained_without_formulas() -> None:
+    *_, critical = limits_of(67, LimitPolicy(), None, Proof(172, 5))
+    for said in map(in_one_line, parts(a_mail(AlertLevel.CRITICAL, rule=critical.rule))):
+        assert "20 bpm more than the 172 bpm that your heart held in an earlier ride" in said
+        assert "Formulas" not in said
+
+
+def a_relief(level: AlertLevel = AlertLevel.HIGH, link: str = "") -> EmailMessage:
+    moment = datetime(2026, 3, 2, 9, 15, 2, tzinfo=UTC)
+    facts = (118, 166.0, "x", "Ada", "ada@example.com")
+    kind = MailKind.RECOVERY
+    alert = BegunAlert(42, 4711, level, moment, moment, *facts, kind=kind)
+    return compose(alert, SENDER, LONDON, None, link)
+
+
+@pytest.mark.parametrize(
+    ("level", "advice"),
+    [
+        (AlertLevel.LOW, "unusually low. If you felt weak or light-headed, stop for today"),
+        (AlertLevel.HIGH, "was high. If you feel well, you can ride on"),
+        (AlertLevel.CRITICAL, "very high. What we advised still holds: rest, and do not ride on"),
+    ],
+)
+def test_back_to_normal_takes_nothing_back_of_what_was_advised(
+    level: AlertLevel, advice: str
+) -> None:
+    for said in map(in_one_line, parts(a_relief(level))):
+        assert "118 bpm" in said
+        assert advice in said
+        assert "Call 999 (or 112) all the same" in said
+        assert "no diagnosis" in said
+
+
+def test_back_to_normal_stands_in_the_alerts_thread_and_has_a_way_out() -> None:
+    mail, alert = a_relief(AlertLevel.CRITICAL, LINK), a_mail(AlertLevel.CRITICAL, link=LINK)
+    assert mail["Subject"] == "Back to normal: your heart rate is 118 bpm"
+    assert mail["References"] == alert["References"] == mail["In-Reply-To"]
+    assert mail["Message-ID"] == "<heart-rate-recovery-42@deloton.example>"
+    assert mail["List-Unsubscribe"] == alert["List-Unsubscribe"]
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Importance"] is None
+    assert LINK in parts(mail)[0]
+    assert f'href="{LINK}"' in parts(mail)[1]
+    assert max(map(len, parts(mail)[0].splitlines())) <= 76
+
+
 @pytest.mark.parametrize("level", [AlertLevel.HIGH, AlertLevel.CRITICAL])
 def test_a_heart_that_jumped_is_told_so(level: AlertLevel) -> None:
     for said in map(in_one_line, parts(a_mail(level, rule=SUDDEN))):
         assert "Your heart rate jumped within seconds, and stayed at" in said
         assert f"bpm: {SUDDEN}." in said
+        assert "Formulas" not in said
 
 
 def test_all_mails_about_one_ride_stand_in_one_thread() -> None:
