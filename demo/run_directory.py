@@ -30,7 +30,7 @@ def hold_run_directory(folder: Path) -> Iterator[Path]:
         ) from error
     with lock:
         take(lock.fileno(), folder)
-        for left in (logs, folder / "mails", folder / "reports"):
+        for left in (logs, folder / "mails", folder / "reports", folder / "exports"):
             shutil.rmtree(left, ignore_errors=True)
         logs.mkdir(exist_ok=True)
         yield logs

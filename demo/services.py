@@ -124,7 +124,10 @@ def make_services(settings: Settings) -> list[Service]:
             "api",
             "api",
             role="api",
-            environment={"PORT": str(settings.port(chosen.API))},
+            environment={
+                "PORT": str(settings.port(chosen.API)),
+                "EXPORT_STORE": settings.exports.absolute().as_uri(),
+            },
             page=f"{api}/docs",
             health=f"{api}/health/ready",
         ),

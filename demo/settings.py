@@ -57,6 +57,11 @@ class Settings:
         return self.run_directory / "mails"
 
     @property
+    def exports(self) -> Path:
+        """The folder of the exports that the API made."""
+        return self.run_directory / "exports"
+
+    @property
     def reports(self) -> Path:
         """The folder of the reports' PDFs."""
         return self.run_directory / "reports"

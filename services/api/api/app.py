@@ -1,5 +1,7 @@
 """SHELL: the FastAPI application: routes, what surrounds them, and how its errors are told."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,6 +37,7 @@ from api.routes import (
     alerts,
     bikes,
     changes,
+    exports,
     figures,
     live,
     operations,
@@ -42,9 +45,11 @@ from api.routes import (
     rides,
 )
 from api.routes.context import Context, Lanes
+from api.routes.export_work import ExportWork
 from api.routes.live_rides import LiveRides
 from api.settings import ApiSettings
 from api.store.database import Database
+from api.store.export_files import open_files
 from api.web.access_log import Accounted
 from api.web.asked import Asked
 from api.web.heads import HeadLikeGet
@@ -52,7 +57,10 @@ from api.web.live import LiveFeeds, LivePages
 from api.web.metrics import LISTENERS, Measured
 from api.web.response_headers import AnswerHeaders
 from deloton.running.alert_links import AlertLinks
+from deloton.running.logs import get_logger
 from deloton.running.web_headers import SecurityHeaders
+
+_log = get_logger(__name__)
 
 _ABOUT = """
 Riders, rides and readings of Deloton's connected bikes.
@@ -85,7 +93,18 @@ request in our logs.
 
 """
 # What is asked most is looked for first.
-_RESOURCES = (live, rides, riders, bikes, figures, alerts, changes, operations, alert_wishes)
+_RESOURCES = (
+    live,
+    rides,
+    riders,
+    exports,
+    bikes,
+    figures,
+    alerts,
+    changes,
+    operations,
+    alert_wishes,
+)
 _ALWAYS_GET = ("/", "/docs", "/openapi.json")
 _TAGS = [
     {"name": "rides", "description": "Rides and their readings."},
@@ -151,16 +170,51 @@ def _put_together(app: FastAPI, settings: ApiSettings) -> None:
     links = AlertLinks(keys) if keys else None
     kept_for = timedelta(days=settings.changes_retention_days)
     app.state.context = Context(
-        database, LivePages(live.page), feeds, Lanes(), zone, now, kept_for, links
+        database,
+        LivePages(live.page),
+        feeds,
+        Lanes(),
+        zone,
+        now,
+        kept_for,
+        links,
+        _export_work(database, settings),
     )
     app.state.link_limiter = LinkLimiter()
     app.state.gate = Gate(KeyStore(database), RateLimiter())
 
 
+def _export_work(database: Database, settings: ApiSettings) -> ExportWork | None:
+    if settings.export_store is None:
+        return None
+    files = open_files(
+        settings.export_store,
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url,
+        open_url=settings.export_open_url,
+    )
+    return ExportWork(database, files)
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: Context = app.state.context
+    working = None
+    if context.exports is not None:
+        working = asyncio.create_task(context.exports.run())
+        working.add_done_callback(_stop_if_it_failed)
     yield
-    await app.state.context.database.close()
+    if working is not None:
+        working.cancel()
+        await asyncio.wait([working])
+    await context.database.close()
+
+
+def _stop_if_it_failed(work: asyncio.Task[None]) -> None:
+    """What nobody foresaw ends the process: it is started again."""
+    if not work.cancelled() and (error := work.exception()) is not None:
+        _log.critical("exports have stopped", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _document(app: FastAPI) -> None:

@@ -1,10 +1,20 @@
 """EDGE: what the API reads from its environment."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from deloton.running.settings import AlertLinkSettings, DatabaseSettings, Port
+
+
+def _store(url: str) -> str:
+    parts = urlsplit(url)
+    is_bucket = parts.scheme == "s3" and bool(parts.netloc) and parts.path in {"", "/"}
+    is_folder = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
+    if not (is_bucket or is_folder) or parts.query or parts.fragment:
+        raise ValueError("must be like s3://bucket or file:///folder")
+    return url
 
 
 class ApiSettings(DatabaseSettings, AlertLinkSettings):
@@ -14,3 +24,8 @@ class ApiSettings(DatabaseSettings, AlertLinkSettings):
     api_database_connections: Annotated[int, Field(ge=1, le=100)] = 10
     changes_retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
     statement_timeout_s: Annotated[float, Field(ge=0.1, le=300)] = 10.0
+    export_store: Annotated[str, AfterValidator(_store)] | None = None
+    # Where people open what lies in the bucket, if that is not where we reach it.
+    export_open_url: str | None = None
+    aws_region: str = "eu-west-2"
+    aws_endpoint_url: str | None = None

@@ -710,3 +710,44 @@ audit = Table(
     Index("ix_audit_subject_id", "subject_id"),
     comment="What was deleted or handed out of a person's data, by whom, when and why.",
 )
+
+exports = Table(
+    "exports",
+    metadata,
+    Column("export_id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "key_id",
+        ForeignKey(api_keys.c.key_id),
+        nullable=False,
+        comment="who asked, and alone is told of it",
+    ),
+    Column(
+        "rider_id",
+        BigInteger,
+        nullable=False,
+        comment="of whom; the row outlasts an erasure until the file is gone",
+    ),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        server_default="queued",
+        comment="queued, running, then ready or failed; expired: no file any more",
+    ),
+    Column("requested_at", _UTC, nullable=False, server_default=func.now()),
+    Column("finished_at", _UTC, comment="when it was ready or had failed"),
+    Column("expires_at", _UTC, comment="from then on there is no file"),
+    Column("removed_at", _UTC, comment="when its file was removed"),
+    Column("size_bytes", BigInteger, comment="of the file"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="tries to make it"),
+    Column("owner", Text, comment="the process that makes it"),
+    Column("owned_until", _UTC, comment="until then it is no other's"),
+    Column("secret", LargeBinary, nullable=False, comment="signs addresses of the file, if we do"),
+    CheckConstraint("state IN ('queued', 'running', 'ready', 'failed', 'expired')", name="state"),
+    CheckConstraint("(owner IS NULL) = (owned_until IS NULL)", name="owned"),
+    CheckConstraint("state <> 'ready' OR expires_at IS NOT NULL", name="expires"),
+    Index("ix_exports_rider_id", "rider_id"),
+    Index("ix_exports_key_id", "key_id"),
+    comment="Exports of a person that are made in the background: which, for whom, how far.",
+)
+Index("ix_exports_open", exports.c.export_id, postgresql_where=exports.c.removed_at.is_(None))

@@ -33,7 +33,10 @@ def used(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
     """The API that `fresh` gives to one test after another."""
-    with serving(guardian, postgres, migrated_template, tmp_path_factory) as used:
+    store = tmp_path_factory.mktemp("exports").as_uri()
+    with serving(
+        guardian, postgres, migrated_template, tmp_path_factory, EXPORT_STORE=store
+    ) as used:
         yield used
 
 
@@ -46,11 +49,15 @@ def fresh(used: Served) -> Served:
 
 @contextmanager
 def serving(
-    guardian: Guardian, postgres: EmbeddedPostgres, template: str, folders: pytest.TempPathFactory
+    guardian: Guardian,
+    postgres: EmbeddedPostgres,
+    template: str,
+    folders: pytest.TempPathFactory,
+    **names: str,
 ) -> Iterator[Served]:
     """An API on a database of its own, without a row."""
     name = unique("api")
     database_url = postgres.create_database(name, template=template)
-    with serve(guardian, database_url, folders.mktemp("api")) as served:
+    with serve(guardian, database_url, folders.mktemp("api"), **names) as served:
         yield served
     postgres.drop_database(name)

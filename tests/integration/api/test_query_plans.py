@@ -237,4 +237,4 @@ async def test_every_route_that_reads_is_asked(asker: Asker) -> None:
         for path, operations in document["paths"].items()
         if "get" in operations and path.startswith("/v1/")
     }
-    assert routes - asked == {"/v1/live/stream"}
+    assert routes - asked == {"/v1/live/stream", "/v1/exports/{export_id}"}

@@ -37,6 +37,7 @@ from api.contract.problems import (
 )
 from api.contract.problems import MEDIA_TYPE as PROBLEM
 from api.contract.ride_file import FIT, TCX
+from api.contract.schemas import ExportState
 from deloton.events import EndReason, Gender
 from deloton.rules.changes import ChangeKind
 from deloton.rules.heart_rate import AlertLevel
@@ -83,7 +84,8 @@ SECURITY_SCHEME: dict[str, Any] = {
 }
 # Programs that write clients take the names of their constants from here: `-started_at` is none.
 ENUMERATIONS: tuple[type[Enum], ...] = (
-    *(AlertLevel, AlertState, ChangeKind, EndReason, Gender, LeaderMetric, Period),
+    *(AlertLevel, AlertState, ChangeKind, EndReason, ExportState, Gender),
+    *(LeaderMetric, Period),
     *(ReadingColumn, Resolution, RideSort, RideStatus),
 )
 
@@ -145,6 +147,15 @@ def deletion_responses() -> Responses:
     """The answers of a deletion."""
     told = responses(NOT_FOUND, etag=False)
     told[204] = {"description": "Deleted.", "headers": _typed(_HEADERS)}
+    del told[200]
+    return told
+
+
+def accepted_responses(*extra: Kind) -> Responses:
+    """The answers of what is begun: where to ask how far it is."""
+    told = responses(*extra, etag=False)
+    location = {"Location": {"description": "The address that tells how far it is."}}
+    told[202] = {"headers": _typed({**_HEADERS, **location})}
     del told[200]
     return told
 

@@ -62,7 +62,7 @@ NOT_FOUND = Kind(
     "not-found",
     404,
     "There is no such thing",
-    "No ride or rider has this number: it never had, or it was deleted.",
+    "No ride, rider or export has this number: it never had, or it was deleted.",
 )
 CHANGES_FORGOTTEN = Kind(
     "changes-forgotten",
@@ -112,6 +112,12 @@ HEAD_TOO_LARGE = Kind(
 HEAD_TOO_SLOW = Kind(
     "head-too-slow", 408, "The request's head took too long", "The connection is closed."
 )
+NO_EXPORT_STORE = Kind(
+    "no-export-store",
+    501,
+    "Exports are not made in the background here",
+    "This installation has nowhere to keep them: take `/v1/riders/{rider_id}/export`.",
+)
 INTERNAL = Kind(
     "internal-error", 500, "We made a mistake", "It is logged. Trying again may help or not."
 )
@@ -145,6 +151,7 @@ KINDS = (
     TOO_MANY_OPEN,
     HEAD_TOO_LARGE,
     HEAD_TOO_SLOW,
+    NO_EXPORT_STORE,
     INTERNAL,
     DATABASE_AWAY,
     TOO_SLOW,

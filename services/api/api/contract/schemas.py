@@ -5,6 +5,7 @@ known. Fields that the scope `personal` opens are left out without it, never nul
 """
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -495,3 +496,37 @@ class Export(Answer):
         description="What was deleted or handed out, by which key, when and why."
     )
     rides: list[ExportedRide] = Field(description="Oldest first.")
+
+
+class ExportState(StrEnum):
+    """How far an export is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class ExportStatus(Answer):
+    """An export that is made in the background."""
+
+    export_id: int = Field(examples=[17])
+    rider_id: int = Field(examples=[7001])
+    state: ExportState = Field(
+        description="`failed`: ask for it again. `expired`: its file was removed.",
+        examples=["ready"],
+    )
+    requested_at: datetime = Field(examples=[_TIME])
+    finished_at: datetime | None = Field(
+        description="When it was ready, or had failed.", examples=[_TIME]
+    )
+    expires_at: datetime | None = Field(
+        description="When its file is removed, or was.", examples=["2026-03-03T09:15:00Z"]
+    )
+    size_bytes: int | None = Field(description="Of the file, compressed.", examples=[4_200_000])
+    url: str | None = Field(
+        description="An address that opens the file without a key, for a quarter of an hour: the "
+        "export as JSON, compressed by gzip. Ask again for another. Null: it is not ready.",
+        examples=["https://exports.example.com/exports/export-17-1.json.gz?X-Amz-Signature=…"],
+    )

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from api.access.gate import Access
 from api.contract.answers import View
+from api.routes.export_work import ExportWork
 from api.store.database import Database
 from api.web.lanes import Lane
 from api.web.lists import Reader
@@ -31,7 +32,8 @@ class Context:
     """The database, rides in progress, what bounds answers that last, the company's clock.
 
     Live pages and feeds are called by what is asked for and whether personal fields may leave.
-    `links` opens the links of mails; None: nobody makes any.
+    `links` opens the links of mails; None: nobody makes any. `exports` makes those that are large;
+    None: there is nowhere to keep them.
     """
 
     database: Database
@@ -42,6 +44,7 @@ class Context:
     now: Callable[[], datetime]
     changes_kept_for: timedelta
     links: AlertLinks | None = None
+    exports: ExportWork | None = None
 
     @property
     def today(self) -> date:

@@ -8,7 +8,12 @@ from api.access.credentials import Scope
 from api.access.gate import Eraser, PersonalReader, Reader
 from api.contract.answers import best_power_of, rider_of
 from api.contract.csv_rows import columns_of
-from api.contract.openapi import deletion_responses, list_responses, responses
+from api.contract.openapi import (
+    accepted_responses,
+    deletion_responses,
+    list_responses,
+    responses,
+)
 from api.contract.paging import Cursor
 from api.contract.parameters import (
     DEFAULT_PAGE,
@@ -20,13 +25,23 @@ from api.contract.parameters import (
     RidersParameters,
 )
 from api.contract.problems import NOT_FOUND, TOO_MANY_OPEN, not_found, parameter_problem
-from api.contract.schemas import BestPowers, Export, ListedRider, RidePage, Rider, RiderPage
+from api.contract.schemas import (
+    BestPowers,
+    Export,
+    ExportStatus,
+    ListedRider,
+    RidePage,
+    Rider,
+    RiderPage,
+)
 from api.routes.context import Context, InContext
+from api.routes.exports import begun
 from api.routes.rides import ride_list
 from api.store import queries, readings
 from api.store.database import Row
 from api.store.deletion import erase_rider
 from api.store.export import export_rider, note_export
+from api.store.export_rows import is_large
 from api.web.asked import query
 from api.web.lists import Listing, respond
 from deloton.rules.calendar import ONE_DAY, midnight
@@ -141,9 +156,13 @@ async def get_best_powers(
     "/riders/{rider_id}/export",
     summary="Export all that is held about a rider",
     response_model=Export,
-    responses=responses(NOT_FOUND, TOO_MANY_OPEN, etag=False),
+    responses={
+        **responses(NOT_FOUND, TOO_MANY_OPEN, etag=False),
+        202: {**accepted_responses()[202], "model": ExportStatus},
+    },
 )
 async def export(
+    request: Request,
     access: PersonalReader,
     context: InContext,
     rider_id: RiderId,
@@ -151,8 +170,11 @@ async def export(
 ) -> Response:
     """Everything held about a person, as one JSON: for requests of access under the GDPR.
 
-    It is noted who asked for it, when and why.
+    Of a rider with many rides it is made in the background: see the answer 202, and
+    `POST /v1/riders/{rider_id}/exports`. It is noted who asked for it, when and why.
     """
+    if context.exports is not None and await is_large(context.database, rider_id):
+        return await begun(request, context, access.key_id, rider_id, asked.reason)
     if not await note_export(context.database, access.key_id, rider_id, asked.reason):
         raise not_found("rider", rider_id)
     name = f"rider-{rider_id}.json"
@@ -179,7 +201,7 @@ async def erase(
     rider_id: RiderId,
     asked: Annotated[ReasonParameters, query(ReasonParameters)],
 ) -> None:
-    """Erase a person: rider, rides, readings, alerts and limits at once, for good.
+    """Erase a person: rider, rides, readings, alerts, limits and exports at once, for good.
 
     Lines of the erased rides are stored nowhere; of a ride that was not stored by then, they give
     a ride without a rider. It is noted who did it, when and why. Who rides again afterwards is a
@@ -187,6 +209,8 @@ async def erase(
     """
     if not await erase_rider(context.database, access.key_id, rider_id, asked.reason):
         raise not_found("rider", rider_id)
+    if context.exports is not None:
+        context.exports.wake()
 
 
 async def _rider(context: Context, rider_id: int) -> Row:

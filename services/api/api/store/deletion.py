@@ -13,13 +13,22 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from api.store.database import Database, Transaction
 from deloton.running.logs import get_logger
 from deloton.store.deletions import DELETIONS_LOCK, LONGEST_WAIT
-from deloton.store.tables import audit, erasures, heart_rate_alerts, readings, riders, rides
+from deloton.store.tables import (
+    audit,
+    erasures,
+    exports,
+    heart_rate_alerts,
+    readings,
+    riders,
+    rides,
+)
 
 _log = get_logger(__name__)
 
@@ -40,7 +49,7 @@ async def delete_ride(database: Database, key_id: str, ride_id: int, reason: str
 
 
 async def erase_rider(database: Database, key_id: str, rider_id: int, reason: str | None) -> bool:
-    """Erase a rider with all rides, readings, alerts and limits; False where there is none.
+    """Erase a rider with all rides, readings, alerts, limits, exports; False where there is none.
 
     The rider's row is locked first: the ingestor, which asks for erasures while it holds that
     row, either comes before and is erased too, or comes after and finds the erasure.
@@ -59,6 +68,12 @@ async def erase_rider(database: Database, key_id: str, rider_id: int, reason: st
         await _delete_rides(transaction, [row["ride_id"] for row in ridden])
         await transaction.rows(
             delete(heart_rate_alerts).where(heart_rate_alerts.c.rider_id == rider_id)
+        )
+        # Files of exports go as soon as their rows say so; who makes one stops.
+        await transaction.rows(
+            update(exports)
+            .where(exports.c.rider_id == rider_id, exports.c.removed_at.is_(None))
+            .values(state="expired", expires_at=func.now())
         )
         await transaction.rows(delete(riders).where(riders.c.rider_id == rider_id))
         await note(transaction, key_id, "erase_rider", rider_id, reason)
