@@ -15,8 +15,8 @@ from tests.integration.api.served import PERSONAL, Served
 
 DOCUMENT: dict[str, Any] = json.loads(openapi_document())
 # Numbers that nobody has, so that nothing is deleted; and those that somebody has, for reading.
-NOBODY = {"ride_id": "999999", "rider_id": "999999", "slug": "not-found"}
-SOMEBODY = {"ride_id": "4711", "rider_id": "7001", "slug": "not-found"}
+NOBODY = {"ride_id": "999999", "rider_id": "999999", "slug": "not-found", "export_id": "999999"}
+SOMEBODY = {"ride_id": "4711", "rider_id": "7001", "slug": "not-found", "export_id": "999999"}
 
 OPERATIONS = [
     (method.upper(), path, operation.get("security", []))

@@ -17,7 +17,7 @@ COMMITTED = Path(__file__).parents[3] / "services" / "api" / "openapi.json"
 # of the feed of changes 410.
 CONFIGURATION = """
 [checks]
-positive_data_acceptance.expected-statuses = [200, 204, 404, 409, 410, 422]
+positive_data_acceptance.expected-statuses = [200, 202, 204, 404, 409, 410, 422]
 """
 
 
