@@ -125,7 +125,7 @@ async def test_what_the_ingestor_sends_is_as_the_document_says(broker: EmbeddedB
 async def test_the_page_tells_every_topic_message_and_field_and_fetches_nothing(
     served: Served,
 ) -> None:
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=300) as client:
         page = await client.get("/asyncapi")
         told = (await client.get("/asyncapi.json")).text
     assert told == asyncapi_json()

@@ -21,7 +21,7 @@ from tests.integration.hr_alerter.alerter_site import (
     eventually,
 )
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.embedded]
+pytestmark = pytest.mark.embedded
 
 MAX_AGE = timedelta(minutes=2)
 CALM = [WELL, WELL + 1] * 31
