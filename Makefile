@@ -54,6 +54,7 @@ WORKERS = $(if $(findstring tests/,$(ARGS)),,-n $(1) --dist loadfile --no-loadsc
 
 test: $(STAMP) ## Run the test suite on embedded servers
 	@tools/fetch-tableau-schema >/dev/null
+	@tools/make-client >/dev/null
 	$(PY) -m pytest $(call WORKERS,4) $(ARGS)
 
 test-system: $(STAMP) ## Run the walks: the whole system, its pages in Chromium, all that meets a broker on a real Apache Kafka, crashes
@@ -65,6 +66,7 @@ test-system: $(STAMP) ## Run the walks: the whole system, its pages in Chromium,
 coverage: $(STAMP) ## Run the whole suite and tell which branches it does not take
 	@tools/setup-chromium >/dev/null
 	@tools/fetch-tableau-schema >/dev/null
+	@tools/make-client >/dev/null
 	$(PY) -m pytest $(call WORKERS,4) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 mutants: $(STAMP) ## Put mistakes into CORE, and tell which of them no test notices: ARGS='deloton.rules*'
@@ -200,5 +202,5 @@ test-compose: $(STAMP) ## Walk through the whole system in containers, kill each
 
 clean: ## Remove .venv, caches and what the demo left
 	rm -f deloton-*-report-*.pdf
-	rm -rf .venv .demo .policies .audit .mutants .coverage htmlcov .mypy_cache .import_linter_cache .grimp_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .policies .audit .client-generator .mutants .coverage htmlcov .mypy_cache .import_linter_cache .grimp_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -54,6 +54,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
             "type": "string",
             "format": "uri-reference",
             "enum": [kind.type for kind in KINDS],
+            "x-enum-varnames": [kind.constant for kind in KINDS],
             "description": "The kind of problem; the address says more about it.",
         },
         "title": {"type": "string", "description": "The kind in words."},
@@ -206,6 +207,9 @@ def tidy(document: dict[str, Any], takes: Mapping[tuple[str, str], Takes]) -> di
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete(operation, takes[path, method], components["schemas"])
+    # FastAPI's own words for what we tell as problems.
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
     for enumeration in ENUMERATIONS:
         components["schemas"][enumeration.__name__]["x-enum-varnames"] = [
             member.name for member in enumeration
@@ -215,6 +219,8 @@ def tidy(document: dict[str, Any], takes: Mapping[tuple[str, str], Takes]) -> di
 
 
 def _complete(operation: dict[str, Any], takes: Takes, schemas: dict[str, Any]) -> None:
+    if _is_fastapis_own(operation["responses"].get("422", {})):
+        del operation["responses"]["422"]
     operation["security"] = [{"ApiKey": list(takes.scopes)}] if takes.scopes else []
     parameters = operation.setdefault("parameters", [])
     if takes.parameters is not None:
@@ -230,6 +236,11 @@ def _complete(operation: dict[str, Any], takes: Takes, schemas: dict[str, Any]) 
     for status in _COME_BACK_LATER & operation["responses"].keys():
         operation["responses"][status].setdefault("headers", {}).update(_typed(_RETRY_AFTER))
     operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _is_fastapis_own(answer: dict[str, Any]) -> bool:
+    """Whether an answer is one that FastAPI tells of by itself, and we never give."""
+    return "HTTPValidationError" in str(answer.get("content", {}).get("application/json", ""))
 
 
 def _query_parameters(model: type[BaseModel], schemas: dict[str, Any]) -> list[dict[str, Any]]:

@@ -345,8 +345,10 @@ class ReadingsParameters(Parameters):
         description="How finely: `1s` gives the readings themselves, `10s` and `1min` the means "
         "of so much time from the ride's start on.",
     )
-    resolution_s: Annotated[int, Field(ge=1, le=3600), _WHOLE] = Field(
-        1, description="The same in seconds, for any number of them; instead of `resolution`."
+    resolution_s: Annotated[int, Field(ge=1, le=3600), _WHOLE] | None = Field(
+        None,
+        description="The same in seconds, for any number of them, instead of `resolution`; "
+        "default: 1.",
     )
     columns: Annotated[tuple[ReadingColumn, ...], Field(min_length=1)] | None = Field(
         None,
@@ -366,14 +368,14 @@ class ReadingsParameters(Parameters):
 
     @model_validator(mode="after")
     def _resolution_can_be_meant(self) -> Self:
-        if self.resolution is not None and "resolution_s" in self.model_fields_set:
+        if self.resolution is not None and self.resolution_s is not None:
             raise ValueError("resolution: give either resolution or resolution_s")
         return self
 
     @property
     def step_s(self) -> int:
         """Seconds a row."""
-        return self.resolution_s if self.resolution is None else self.resolution.seconds
+        return self.resolution.seconds if self.resolution else self.resolution_s or 1
 
     @property
     def told(self) -> tuple[ReadingColumn, ...]:

@@ -26,6 +26,11 @@ class Kind:
         """What names the kind in a problem's body."""
         return f"/problems/{self.slug}"
 
+    @property
+    def constant(self) -> str:
+        """What programs call it: `NOT_FOUND`."""
+        return self.slug.replace("-", "_").upper()
+
 
 INVALID_PARAMETER = Kind(
     "invalid-parameter",

@@ -153,11 +153,11 @@ class Series(Answer):
     """Readings as arrays of equal length; what `columns` does not name is left out."""
 
     at: list[datetime] = Field(description="See `Reading`, as for all others.", examples=[[_TIME]])
-    elapsed_s: list[float | None] | None = Field(None, examples=[[1.0]])
-    heart_rate_bpm: list[float | None] | None = Field(None, examples=[[126.0]])
-    cadence_rpm: list[float | None] | None = Field(None, examples=[[38.0]])
-    resistance: list[float | None] | None = Field(None, examples=[[30.0]])
-    power_watts: list[float | None] | None = Field(None, examples=[[8.962429663]])
+    elapsed_s: list[float | None] = Field(default_factory=list, examples=[[1.0]])
+    heart_rate_bpm: list[float | None] = Field(default_factory=list, examples=[[126.0]])
+    cadence_rpm: list[float | None] = Field(default_factory=list, examples=[[38.0]])
+    resistance: list[float | None] = Field(default_factory=list, examples=[[30.0]])
+    power_watts: list[float | None] = Field(default_factory=list, examples=[[8.962429663]])
 
 
 class SeriesPage(Answer):
@@ -267,7 +267,7 @@ class BikePage(Answer):
     )
 
 
-class BestPowers(Answer):
+class PowerCurve(Answer):
     """A rider's power curve over a span of time."""
 
     rider_id: int = Field(examples=[7001])

@@ -72,7 +72,10 @@ async def get_problem_kind(
         str,
         Path(
             description="The end of the problem's `type`.",
-            json_schema_extra={"enum": [kind.slug for kind in KINDS]},
+            json_schema_extra={
+                "enum": [kind.slug for kind in KINDS],
+                "x-enum-varnames": [kind.constant for kind in KINDS],
+            },
         ),
     ],
 ) -> ProblemKind:

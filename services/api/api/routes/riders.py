@@ -26,10 +26,10 @@ from api.contract.parameters import (
 )
 from api.contract.problems import NOT_FOUND, TOO_MANY_OPEN, not_found, parameter_problem
 from api.contract.schemas import (
-    BestPowers,
     Export,
     ExportStatus,
     ListedRider,
+    PowerCurve,
     RidePage,
     Rider,
     RiderPage,
@@ -133,7 +133,7 @@ async def get_best_powers(
     context: InContext,
     rider_id: RiderId,
     asked: Annotated[BestPowersParameters, query(BestPowersParameters)],
-) -> BestPowers:
+) -> PowerCurve:
     """The rider's best mean powers over 5 s, 20 s, 60 s and 5 min; of the last 90 days or a span.
 
     A span may hold 366 days. Rides are taken by their start.
@@ -144,7 +144,7 @@ async def get_best_powers(
     except ValueError as error:
         raise parameter_problem("from_at", str(error)) from None
     best = await context.database.rows(readings.best_powers_of_rider(rider_id, from_at, to_at))
-    return BestPowers(
+    return PowerCurve(
         rider_id=rider_id,
         from_at=from_at,
         to_at=to_at,

@@ -22,10 +22,14 @@ class Asked:
         """Read such models."""
         self.model = model
         self._names = {old: new for old, new in OLD_NAMES.items() if new in model.model_fields}
+        # Of these some programs give each value by itself, and mean the same as commas.
+        self._lists = {
+            name for name, field in model.model_fields.items() if "tuple" in str(field.annotation)
+        }
 
     async def __call__(self, request: Request) -> Parameters:
         """The parameters of a request."""
-        given = request.query_params.multi_items()
+        given = self._joined(request.query_params.multi_items())
         if not given:
             return self.model()
         by_name = {self._names.get(name, name): name for name, _ in given}
@@ -39,6 +43,11 @@ class Asked:
             # By the name that was given, which may be an old one.
             errors = [_in_query(error, by_name) for error in refused.errors()]
             raise RequestValidationError(errors) from None
+
+    def _joined(self, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        lists = {name: [v for n, v in given if n == name] for name in self._lists}
+        joined = [(name, ",".join(values)) for name, values in lists.items() if values]
+        return [each for each in given if each[0] not in self._lists] + joined
 
 
 def query(model: type[Parameters]) -> Any:  # noqa: ANN401  what FastAPI calls Any, too
