@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match
 from starlette_compress import CompressMiddleware, add_compress_type
 
@@ -92,6 +93,17 @@ request in our logs.
 **Problems** are RFC 9457 problem details, `application/problem+json`:
 
 """
+# Swagger UI has both looks, and leaves it to its page to choose.
+_LIGHT_OR_DARK = """
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<script>
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
+</script>
+"""
 # What is asked most is looked for first.
 _RESOURCES = (
     live,
@@ -128,6 +140,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         description=_ABOUT + kinds_as_table(),
         openapi_tags=_TAGS,
         license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
@@ -146,6 +159,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     for module in _RESOURCES:
         app.include_router(module.router)
     app.add_api_route("/", _to_the_documents, include_in_schema=False)
+    app.add_api_route("/docs", _documents, include_in_schema=False)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
     _document(app)
@@ -249,6 +263,18 @@ def _takes(route: APIRoute) -> Takes:
 
 async def _to_the_documents() -> Response:
     return RedirectResponse("/docs")
+
+
+async def _documents() -> Response:
+    """Swagger UI from this machine, dark where the reader's other pages are."""
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Deloton API",
+        swagger_js_url="/static-offline-docs/swagger-ui-bundle.js",
+        swagger_css_url="/static-offline-docs/swagger-ui.css",
+        swagger_favicon_url="/static-offline-docs/favicon.png",
+    )
+    return HTMLResponse(bytes(page.body).decode().replace("</head>", f"{_LIGHT_OR_DARK}</head>", 1))
 
 
 def _answer(problem: Problem) -> Response:
