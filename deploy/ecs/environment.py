@@ -19,7 +19,7 @@ SERVICES: Final = ("api", "dashboard", "reporter", "ingestor", "hr-alerter")
 # Deployed like those, where an environment's file names it.
 OPTIONAL: Final = ("tableau",)
 # What is in it must not be lost: no update may replace or delete these of its resources.
-KEPT: Final = {"data": ("Key", "Database", "DatabaseUser", "Reports")}
+KEPT: Final = {"data": ("Key", "Database", "DatabaseUser", "Reports", "Exports")}
 MIGRATIONS: Final = "migrate"
 # Deployed with the service whose image they run: they have none of their own.
 COMPANIONS: Final = {"ingestor": ("analytics",), "hr-alerter": ("canary",)}

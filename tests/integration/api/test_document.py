@@ -79,7 +79,7 @@ def test_the_document_keeps_the_rules_that_redocly_recommends(tmp_path: Path) ->
 def test_the_documents_are_dark_where_the_readers_pages_are(served: Served) -> None:
     with running_chromium() as chromium:
         for scheme in ("light", "dark"):
-            page = chromium.new_context(color_scheme=scheme).new_page()  # type: ignore[arg-type]
+            page = chromium.new_context(color_scheme=scheme).new_page()
             page.goto(f"{served.url}/docs")
             page.get_by_text("List rides", exact=True).wait_for()
             ink, paper = page.evaluate(_COLOURS)
