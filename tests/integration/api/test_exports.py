@@ -65,7 +65,7 @@ async def test_an_export_is_made_in_the_background_and_is_the_same(exporting: Se
         again = await client.post("/v1/riders/7001/exports")
         at_once = (await client.get("/v1/riders/7001/export")).json()
         status = await client.get(begun.headers["location"])
-    async with httpx.AsyncClient(base_url=exporting.url) as anybody:
+    async with httpx.AsyncClient(base_url=exporting.url, timeout=300) as anybody:
         file = await anybody.get(ready["url"])
         forged = await anybody.get(ready["url"][:-1] + ("0" if ready["url"][-1] != "0" else "1"))
         unsigned = await anybody.get(ready["url"].partition("?")[0])
@@ -145,7 +145,7 @@ async def test_an_export_expires_and_its_file_is_removed(exporting: Served, fold
 async def test_what_a_dead_process_had_in_hand_another_makes(
     exporting: Served, guardian: Guardian, tmp_path: Path, folder: Path
 ) -> None:
-    database = Database(exporting.database_url, connections=1, statement_timeout_s=10)
+    database = Database(exporting.database_url, connections=1, statement_timeout_s=300)
     dead = Hand(database)
     key = await exporting.make_key(*ALL_OF_PERSONS)
     exporting.program.stop()
@@ -159,7 +159,7 @@ async def test_what_a_dead_process_had_in_hand_another_makes(
     again.mkdir()
     with serve(guardian, url, again, EXPORT_STORE=folder.as_uri()) as served:
         headers = {"Authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+        async with httpx.AsyncClient(base_url=served.url, headers=headers, timeout=300) as client:
             await until(client, f"/v1/exports/{row['export_id']}", "ready")
     # Who comes back from the dead finds that it is no more theirs.
     assert not await dead.renew(row["export_id"])
@@ -203,7 +203,7 @@ async def test_files_in_a_bucket_are_opened_by_a_signed_address_and_removed(
             async with await served.client(*ALL_OF_PERSONS) as client:
                 address = (await client.post("/v1/riders/7001/exports")).headers["location"]
                 ready = await until(client, address, "ready")
-                async with httpx.AsyncClient() as anybody:
+                async with httpx.AsyncClient(timeout=300) as anybody:
                     file = await anybody.get(ready["url"])
                 await client.delete("/v1/riders/7001")
                 await until(client, address, "expired")
