@@ -16,6 +16,7 @@ from tests.integration.api.served import PERSONAL, Served
 
 # What is held about a person. A table that is added belongs into the export too.
 PERSONAL_TABLES = (
+    "danger_acknowledgements",
     "heart_rate_alerts",
     "heart_rate_recoveries",
     "readings",
