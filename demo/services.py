@@ -44,6 +44,7 @@ def make_services(settings: Settings) -> list[Service]:
     inbox = f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}"
     canary = f"http://{LOCALHOST}:{settings.port(chosen.CANARY)}"
     api = f"http://{LOCALHOST}:{settings.port(chosen.API)}"
+    webhooks = f"http://{LOCALHOST}:{settings.port(chosen.WEBHOOKS)}"
     fleet = (
         f"--bikes={settings.bikes}",
         f"--seed={settings.seed}",
@@ -132,6 +133,14 @@ def make_services(settings: Settings) -> list[Service]:
             health=f"{api}/health/ready",
         ),
         Service(
+            "webhooks",
+            "api.webhooks",
+            role="api",
+            environment={"METRICS_PORT": str(settings.port(chosen.WEBHOOKS))},
+            page=f"{webhooks}/metrics",
+            health=f"{webhooks}/health",
+        ),
+        Service(
             "bike-simulator",
             "bike_simulator",
             arguments=(*fleet, f"--since={settings.since}"),
@@ -165,6 +174,8 @@ def shared_environment(
         # The demo's links lead to this machine, whoever knows the key.
         "ALERT_LINK_KEYS": "signs-the-links-of-the-demos-mails",
         "ALERT_LINK_URL": f"http://{LOCALHOST}:{settings.port(chosen.API)}",
+        # Partners' endpoints may be on this machine.
+        "WEBHOOK_PRIVATE_HOSTS": f"localhost,{LOCALHOST}",
         # Nothing is archived: the PDF lies in the demo's own folder.
         "REPORT_BUCKET": "",
         "READINGS_RETENTION_DAYS": "0",

@@ -33,7 +33,8 @@ INBOX_SMTP = Port("the inbox's mail server", "DEMO_INBOX_SMTP_PORT", 11025)
 INBOX = Port("the inbox's pages", "DEMO_INBOX_PORT", 18025)
 API = Port("the API", "DEMO_API_PORT", 18000)
 CANARY = Port("the canary's health and metrics", "DEMO_CANARY_PORT", 19103)
-PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, ALERTER, INBOX_SMTP, INBOX, API, CANARY)
+WEBHOOKS = Port("the health and metrics of webhooks", "DEMO_WEBHOOKS_PORT", 19104)
+PORTS = (DATABASE, KAFKA, INGESTOR, DASHBOARD, ALERTER, INBOX_SMTP, INBOX, API, CANARY, WEBHOOKS)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,11 @@ OPTIONAL: Final = ("tableau",)
 KEPT: Final = {"data": ("Key", "Database", "DatabaseUser", "Reports", "Exports")}
 MIGRATIONS: Final = "migrate"
 # Deployed with the service whose image they run: they have none of their own.
-COMPANIONS: Final = {"ingestor": ("analytics",), "hr-alerter": ("canary",)}
+COMPANIONS: Final = {
+    "api": ("webhooks",),
+    "ingestor": ("analytics",),
+    "hr-alerter": ("canary",),
+}
 STACKS_WITH_TASKS: Final = (
     MIGRATIONS,
     *(

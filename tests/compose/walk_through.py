@@ -41,10 +41,10 @@ from tests.oracle.straightforward import RideKey
 pytestmark = pytest.mark.timeout(900)
 
 OURS = (
-    "ingestor", "hr-alerter", "canary", "api", "dashboard", "reporter", "analytics",
+    "ingestor", "hr-alerter", "canary", "api", "webhooks", "dashboard", "reporter", "analytics",
     "bike-simulator",
 )  # fmt: skip
-SCRAPED = ("ingestor", "hr-alerter", "canary", "api", "dashboard")
+SCRAPED = ("ingestor", "hr-alerter", "canary", "api", "webhooks", "dashboard")
 READINGS = "SELECT count(*) FROM readings"
 SENT_ALERTS = "SELECT count(*) FROM heart_rate_alerts WHERE state = 'sent'"
 REFRESHED = "SELECT count(*) FROM star_refreshes"

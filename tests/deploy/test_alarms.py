@@ -45,6 +45,9 @@ TOLD: dict[str, tuple[int, float | None, float | None]] = {
     "hr-alerter-bounce-rate": (HOUR_S, 0.01, 0.035),
     "hr-alerter-complaint-rate": (HOUR_S, 0.0001, 0.0006),
     "hr-alerter-tasks": (60, 2, 1),
+    "webhooks-failing": (60, 0, 130),
+    "webhooks-behind": (60, 3, 700),
+    "webhooks-tasks": (60, 1, 0),
     "canary-silent": (60, 120, 1000),
     "canary-slow": (60, 4, 75),
     "canary-tasks": (60, 1, 0),
@@ -55,6 +58,8 @@ SPEAK_OF_ABSENCE = {
     *("ingestor-tasks", "hr-alerter-tasks", "api-tasks", "dashboard-tasks", "canary-tasks"),
     *(
         "ingestor-stores-nothing",
+        "webhooks-failing",
+        "webhooks-tasks",
         "canary-silent",
         "analytics-stale",
         "reporter-missing",
@@ -152,6 +157,8 @@ SAME_IN_PROMETHEUS = {
     "AlerterLag": "hr-alerter-lag",
     "FailedAlerts": "hr-alerter-failures",
     "RefusedAddresses": "hr-alerter-refused-addresses",
+    "WebhooksFailing": "webhooks-failing",
+    "WebhooksBehind": "webhooks-behind",
     "CanarySilent": "canary-silent",
     "CanarySlow": "canary-slow",
 }

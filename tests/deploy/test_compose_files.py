@@ -15,6 +15,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import api.web.metrics
+import api.webhooks.metrics
 import dashboard.database
 import deloton.canary.metrics
 import hr_alerter.metrics
@@ -28,6 +29,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "deloton/" in service["image"]]
 METRICS_OF = (
     api.web.metrics,
+    api.webhooks.metrics,
     dashboard.database,
     deloton.canary.metrics,
     hr_alerter.metrics,
@@ -108,7 +110,7 @@ def test_each_service_logs_in_to_the_database_with_its_own_role() -> None:
         if name in OURS
     }
     own = {role.replace("_", "-"): [role] for role in SERVICE_ROLES if role != "star_refresher"}
-    others = {"migrate": ["deloton"], "analytics": ["star_refresher"]}
+    others = {"migrate": ["deloton"], "analytics": ["star_refresher"], "webhooks": ["api"]}
     assert roles == own | others | {"bike-simulator": [], "bucket": [], "canary": []}
     given = {f"{role.upper()}_DATABASE_PASSWORD" for role in SERVICE_ROLES}
     assert given < SERVICES["migrate"]["environment"].keys()

@@ -44,6 +44,7 @@ from api.routes import (
     operations,
     riders,
     rides,
+    webhooks,
 )
 from api.routes.context import Context, Lanes
 from api.routes.export_work import ExportWork
@@ -57,6 +58,7 @@ from api.web.heads import HeadLikeGet
 from api.web.live import LiveFeeds, LivePages
 from api.web.metrics import LISTENERS, Measured
 from api.web.response_headers import AnswerHeaders
+from api.web.sent import Sent
 from deloton.running.alert_links import AlertLinks
 from deloton.running.logs import get_logger
 from deloton.running.web_headers import SecurityHeaders
@@ -68,7 +70,8 @@ Riders, rides and readings of Deloton's connected bikes.
 
 **Keys.** Every address under `/v1` needs `Authorization: Bearer deloton_…`. A key has scopes:
 `read` opens every GET but the export; `personal` adds names, addresses, emails and dates of birth,
-and with `read` opens the export; `erase` opens DELETE. Fields that `personal` opens are left out
+and with `read` opens the export; `erase` opens DELETE of rides and riders; `webhooks`, with `read`,
+opens webhooks. Fields that `personal` opens are left out
 without it, never null.
 
 **Words.** A *rider* takes a *ride* on a *bike*; a ride is a series of *readings*, one a second.
@@ -106,16 +109,8 @@ paint();
 """
 # What is asked most is looked for first.
 _RESOURCES = (
-    live,
-    rides,
-    riders,
-    exports,
-    bikes,
-    figures,
-    alerts,
-    changes,
-    operations,
-    alert_wishes,
+    *(live, rides, riders, exports, bikes, figures, alerts),
+    *(changes, webhooks, operations, alert_wishes),
 )
 _ALWAYS_GET = ("/", "/docs", "/openapi.json")
 _TAGS = [
@@ -126,6 +121,7 @@ _TAGS = [
     {"name": "live", "description": "Rides in progress."},
     {"name": "alerts", "description": "Abnormal heart rates."},
     {"name": "changes", "description": "What became of rides and riders, for who keeps a copy."},
+    {"name": "webhooks", "description": "Being told of changes, instead of asking for them."},
     {"name": "operations", "description": "Health and metrics; these need no key."},
 ]
 
@@ -191,6 +187,7 @@ def _put_together(app: FastAPI, settings: ApiSettings) -> None:
         zone,
         now,
         kept_for,
+        settings.private_hosts,
         links,
         _export_work(database, settings),
     )
@@ -258,7 +255,8 @@ def _takes(route: APIRoute) -> Takes:
     calls = [each.call for each in route.dependant.dependencies]
     models = [call.model for call in calls if isinstance(call, Asked)]
     scopes = [scope.value for call in calls if isinstance(call, Admits) for scope in call.scopes]
-    return Takes(models[0] if models else None, tuple(scopes))
+    bodies = [call.model for call in calls if isinstance(call, Sent)]
+    return Takes(models[0] if models else None, tuple(scopes), bodies[0] if bodies else None)
 
 
 async def _to_the_documents() -> Response:

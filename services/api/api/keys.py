@@ -29,7 +29,9 @@ cli = typer.Typer(add_completion=False, help=help_of(__doc__), pretty_exceptions
 @cli.command()
 def create(
     name: Annotated[str, typer.Option(help="Who uses it.")],
-    scopes: Annotated[str, typer.Option(help="Of read, personal, erase; with commas.")] = "read",
+    scopes: Annotated[
+        str, typer.Option(help="Of read, personal, erase, webhooks; with commas.")
+    ] = "read",
     requests_per_minute: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="In each API process.")
     ] = DEFAULT_REQUESTS_PER_MINUTE,

@@ -17,12 +17,30 @@ def _store(url: str) -> str:
     return url
 
 
-class ApiSettings(DatabaseSettings, AlertLinkSettings):
+class ChangesSettings(DatabaseSettings):
+    """What the API and the program that tells of changes have in common."""
+
+    changes_retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    webhook_private_hosts: str = ""
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """Hosts that messages may go to wherever they are, also by plain HTTP."""
+        hosts = (host.strip().lower() for host in self.webhook_private_hosts.split(","))
+        return frozenset(host for host in hosts if host)
+
+
+class WebhookSettings(ChangesSettings):
+    """The settings of `python -m api.webhooks`."""
+
+    metrics_port: Port = 9100
+
+
+class ApiSettings(ChangesSettings, AlertLinkSettings):
     """The API's settings; `.env.example` says what each means."""
 
     port: Port = 8000
     api_database_connections: Annotated[int, Field(ge=1, le=100)] = 10
-    changes_retention_days: Annotated[int, Field(ge=1, le=3_650)] = 90
     statement_timeout_s: Annotated[float, Field(ge=0.1, le=300)] = 10.0
     export_store: Annotated[str, AfterValidator(_store)] | None = None
     # Where people open what lies in the bucket, if that is not where we reach it.

@@ -54,6 +54,8 @@ CLOUD_METRICS = (
         states=frozenset({"failed", "expired", "unknown"}),
     ),
     CloudMetric("hr-alerter", "RefusedAddresses", "hr_alerter_refused_addresses_total", "rise"),
+    CloudMetric("webhooks", "FailingSeconds", "webhooks_failing_seconds", "max", "Seconds"),
+    CloudMetric("webhooks", "SecondsBehind", "webhooks_seconds_behind", "max", "Seconds"),
     CloudMetric("canary", "SilentSeconds", "canary_silent_seconds", "max", "Seconds"),
     CloudMetric("canary", "EndToEndSeconds", "canary_last_seconds", "max", "Seconds"),
 )

@@ -15,15 +15,18 @@ from tests.integration.api.served import PERSONAL, Served
 
 DOCUMENT: dict[str, Any] = json.loads(openapi_document())
 # Numbers that nobody has, so that nothing is deleted; and those that somebody has, for reading.
-NOBODY = {"ride_id": "999999", "rider_id": "999999", "slug": "not-found", "export_id": "999999"}
-SOMEBODY = {"ride_id": "4711", "rider_id": "7001", "slug": "not-found", "export_id": "999999"}
+NOBODY = {
+    **dict.fromkeys(("ride_id", "rider_id", "webhook_id", "export_id"), "999999"),
+    "slug": "not-found",
+}
+SOMEBODY = {**NOBODY, "ride_id": "4711", "rider_id": "7001"}
 
 OPERATIONS = [
     (method.upper(), path, operation.get("security", []))
     for path, operations in DOCUMENT["paths"].items()
     for method, operation in operations.items()
 ]
-SCOPE_SETS = [frozenset(some) for size in range(4) for some in combinations(Scope, size)]
+SCOPE_SETS = [frozenset(some) for size in range(5) for some in combinations(Scope, size)]
 
 
 async def status_of(client: httpx.AsyncClient, method: str, path: str) -> int:
@@ -62,9 +65,11 @@ def nobody(served: Served) -> httpx.AsyncClient:
 def test_every_address_but_the_operations_needs_a_key() -> None:
     open_paths = {path for _, path, security in OPERATIONS if not security}
     assert open_paths == {"/health/live", "/health/ready", "/metrics", "/problems/{slug}"}
-    assert {tuple(security[0]["ApiKey"]) for m, _, security in OPERATIONS if m == "DELETE"} == {
-        ("erase",)
+    deleting = {
+        path: tuple(security[0]["ApiKey"]) for m, path, security in OPERATIONS if m == "DELETE"
     }
+    assert deleting.pop("/v1/webhooks/{webhook_id}") == ("read", "webhooks")
+    assert set(deleting.values()) == {("erase",)}
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])

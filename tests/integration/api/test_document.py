@@ -33,7 +33,7 @@ _COLOURS = """() => {
 # of the feed of changes 410.
 CONFIGURATION = """
 [checks]
-positive_data_acceptance.expected-statuses = [200, 202, 204, 404, 409, 410, 422]
+positive_data_acceptance.expected-statuses = [200, 201, 202, 204, 404, 409, 410, 422]
 """
 
 
@@ -113,4 +113,4 @@ async def test_the_service_keeps_what_the_document_promises(fresh: Served, tmp_p
     )
     assert done.returncode == 0, done.stdout
     [selected, tested] = re.findall(r"(?:Selected|Tested): (\d+)", done.stdout)
-    assert selected == tested == "26"
+    assert selected == tested == "33"

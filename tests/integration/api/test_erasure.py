@@ -29,7 +29,15 @@ PERSONAL_TABLES = (
     "rides_to_pack",
 )
 # What an erasure leaves: numbers without a person, and where a stream is.
-_OF_NOBODY = {"audit", "exports", "changes", "deleted_rides", "erasures", "ingest_streams"}
+_OF_NOBODY = {
+    "audit",
+    "changes",
+    "deleted_rides",
+    "erasures",
+    "exports",
+    "ingest_streams",
+    "webhook_deliveries",
+}
 
 
 def test_each_table_that_may_tell_of_a_person_is_known() -> None:

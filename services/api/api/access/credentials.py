@@ -25,6 +25,7 @@ class Scope(StrEnum):
     READ = "read"
     PERSONAL = "personal"
     ERASE = "erase"
+    WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True)

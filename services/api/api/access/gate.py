@@ -135,4 +135,5 @@ class Admits:
 
 Reader = Annotated[Access, Depends(Admits(Scope.READ))]
 PersonalReader = Annotated[Access, Depends(Admits(Scope.READ, Scope.PERSONAL))]
+Subscriber = Annotated[Access, Depends(Admits(Scope.READ, Scope.WEBHOOKS))]
 Eraser = Annotated[Access, Depends(Admits(Scope.ERASE))]

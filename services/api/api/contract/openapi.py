@@ -10,12 +10,15 @@ from pydantic import BaseModel
 from api.contract.csv_rows import MEDIA_TYPE as CSV
 from api.contract.parameters import (
     AlertState,
+    DeliveryState,
     LeaderMetric,
     Period,
     ReadingColumn,
     Resolution,
     RideSort,
     RideStatus,
+    WebhookEnd,
+    WebhookState,
 )
 from api.contract.problems import (
     DATABASE_AWAY,
@@ -68,7 +71,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
                 "required": ["parameter", "in", "message"],
                 "properties": {
                     "parameter": {"type": ["string", "null"]},
-                    "in": {"type": "string", "enum": ["query", "path", "header"]},
+                    "in": {"type": "string", "enum": ["query", "path", "header", "body"]},
                     "message": {"type": "string"},
                 },
             },
@@ -81,13 +84,13 @@ SECURITY_SCHEME: dict[str, Any] = {
     "scheme": "bearer",
     "description": "`Authorization: Bearer deloton_…`. Scopes: `read` opens every GET but the "
     "export; `personal` adds names, addresses, emails and dates of birth, and with `read` opens "
-    "the export; `erase` opens DELETE.",
+    "the export; `erase` opens DELETE of rides and riders; `webhooks` opens webhooks, with `read`.",
 }
 # Programs that write clients take the names of their constants from here: `-started_at` is none.
 ENUMERATIONS: tuple[type[Enum], ...] = (
-    *(AlertLevel, AlertState, ChangeKind, EndReason, ExportState, Gender),
+    *(AlertLevel, AlertState, ChangeKind, DeliveryState, EndReason, ExportState, Gender),
     *(LeaderMetric, Period),
-    *(ReadingColumn, Resolution, RideSort, RideStatus),
+    *(ReadingColumn, Resolution, RideSort, RideStatus, WebhookEnd, WebhookState),
 )
 
 _COME_BACK_LATER = frozenset({"429", "503"})
@@ -144,6 +147,13 @@ def file_responses(media_type: str) -> Responses:
     return responses(*extra, etag=False, files=[media_type])
 
 
+def creation_responses(*extra: Kind) -> Responses:
+    """The answers of a route that makes something."""
+    told = responses(*extra, etag=False)
+    told[201] = told.pop(200)
+    return told
+
+
 def deletion_responses() -> Responses:
     """The answers of a deletion."""
     told = responses(NOT_FOUND, etag=False)
@@ -189,10 +199,11 @@ def _typed(headers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 class Takes(Struct, frozen=True):
-    """What an operation takes that FastAPI does not know of: parameters, and a key's scopes."""
+    """What an operation takes that FastAPI does not know of: parameters, a key's scopes, a body."""
 
     parameters: type[BaseModel] | None
     scopes: tuple[str, ...]
+    body: type[BaseModel] | None = None
 
 
 def tidy(document: dict[str, Any], takes: Mapping[tuple[str, str], Takes]) -> dict[str, Any]:
@@ -225,6 +236,8 @@ def _complete(operation: dict[str, Any], takes: Takes, schemas: dict[str, Any]) 
     parameters = operation.setdefault("parameters", [])
     if takes.parameters is not None:
         parameters += _query_parameters(takes.parameters, schemas)
+    if takes.body is not None:
+        operation["requestBody"] = _request_body(takes.body, schemas)
     for parameter in parameters:
         schema = parameter["schema"] = _without_null(parameter["schema"])
         if schema.get("type") == "array":
@@ -257,6 +270,15 @@ def _query_parameters(model: type[BaseModel], schemas: dict[str, Any]) -> list[d
         }
         for name, schema in told.get("properties", {}).items()
     ]
+
+
+def _request_body(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
+    told = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, schema in told.pop("$defs", {}).items():
+        schemas.setdefault(name, schema)
+    schemas[model.__name__] = told
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"required": True, "content": {"application/json": {"schema": reference}}}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from api.contract.webhook_rules import LONGEST_URL
 from deloton.events import Gender
 from deloton.rules.calendar import PLAUSIBLE_AGES, day_bounds
+from deloton.rules.changes import ChangeKind
 from deloton.rules.heart_rate import AlertLevel
 
 LARGEST_ID = 2**63 - 1
@@ -413,6 +415,48 @@ class ChangesParameters(Parameters):
     )
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), _WHOLE] | None = Field(
         None, description=f"Changes a page; {DEFAULT_PAGE} unless it is given."
+    )
+
+
+class DeliveryState(StrEnum):
+    """What became of a webhook's message."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class WebhookState(StrEnum):
+    """Whether a webhook's messages are sent."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class WebhookEnd(StrEnum):
+    """Why a webhook was switched off."""
+
+    DEAD = "dead"
+    GONE = "gone"
+
+
+class DeliveriesParameters(Page):
+    """Which of a webhook's messages."""
+
+    state: DeliveryState | None = Field(None, description="What became of them.")
+
+
+class NewWebhook(Parameters):
+    """What a webhook is to be; it is sent as JSON."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=LONGEST_URL,
+        description="Where messages go: `https://`, to a public address.",
+        examples=["https://partner.example.com/deloton"],
+    )
+    kinds: Annotated[list[ChangeKind], Field(min_length=1, max_length=len(ChangeKind))] | None = (
+        Field(None, description="Which changes are told; without it all are.")
     )
 
 

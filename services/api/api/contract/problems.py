@@ -61,13 +61,13 @@ SCOPE_MISSING = Kind(
     "scope-missing",
     403,
     "The key's scopes do not allow this",
-    "`detail` names the scope that is missing: `read`, `personal` or `erase`.",
+    "`detail` names the scope that is missing: `read`, `personal`, `erase` or `webhooks`.",
 )
 NOT_FOUND = Kind(
     "not-found",
     404,
     "There is no such thing",
-    "No ride, rider or export has this number: it never had, or it was deleted.",
+    "No ride, rider, webhook or export has this number: it never had, or it was deleted.",
 )
 CHANGES_FORGOTTEN = Kind(
     "changes-forgotten",
@@ -76,6 +76,10 @@ CHANGES_FORGOTTEN = Kind(
     "What came after `after` is too old, or the feed began anew: ask where it stands, load your "
     "copy again, and go on from there.",
 )
+TOO_MANY_WEBHOOKS = Kind(
+    "too-many-webhooks", 409, "The key has as many webhooks as it may have", "Delete one first."
+)
+BODY_TOO_LARGE = Kind("body-too-large", 413, "The request's body is too large", "See `detail`.")
 NO_SUCH_PATH = Kind(
     "no-such-path", 404, "There is nothing at this address", "`/docs` lists every path."
 )
@@ -148,6 +152,8 @@ KINDS = (
     SCOPE_MISSING,
     NOT_FOUND,
     CHANGES_FORGOTTEN,
+    TOO_MANY_WEBHOOKS,
+    BODY_TOO_LARGE,
     NO_SUCH_PATH,
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,
@@ -213,7 +219,7 @@ def parameter_problem(parameter: str, message: str, place: str = "query") -> Pro
 
 
 def not_found(what: str, number: int) -> Problem:
-    """The problem of a ride or rider that is not there."""
+    """The problem of something that is not there."""
     return Problem(NOT_FOUND, f"There is no {what} {number}.")
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from api.contract.parameters import AlertState, LeaderMetric, Period, RideStatus
+from api.contract.parameters import (
+    AlertState,
+    DeliveryState,
+    LeaderMetric,
+    Period,
+    RideStatus,
+    WebhookEnd,
+    WebhookState,
+)
 from deloton.events import EndReason, Gender
 from deloton.rules.changes import ChangeKind
 from deloton.rules.figures import FIGURES, Figure, Number
@@ -438,6 +446,70 @@ class ChangePage(Answer):
     next: str | None = Field(
         description="The address of the following page; null where there is no more by now.",
         examples=[None],
+    )
+
+
+class Webhook(Answer):
+    """Where changes are told, and how that goes."""
+
+    webhook_id: int = Field(examples=[7])
+    url: str = Field(examples=["https://partner.example.com/deloton"])
+    kinds: list[ChangeKind] | None = Field(description="Null: every kind.", examples=[None])
+    state: WebhookState = Field(examples=["on"])
+    off_because: WebhookEnd | None = Field(
+        description="`dead`: it took nothing for three days; `gone`: it answered 410.",
+        examples=[None],
+    )
+    last_change_id: int = Field(description="Messages are made up to this one.", examples=[90210])
+    failures: int = Field(description="Tries in a row that failed.", examples=[0])
+    failing_since: datetime | None = Field(examples=[None])
+    waiting: int = Field(description="Messages that are pending.", examples=[0])
+    created_at: datetime = Field(examples=[_TIME])
+    former_secret_until: datetime | None = Field(
+        description="Until then the secret of before signs, too.", examples=[None]
+    )
+
+
+class WebhookWithSecret(Webhook):
+    """A webhook whose secret is new: it is told this once."""
+
+    secret: str = Field(
+        description="What messages are signed with, as libraries of Standard Webhooks take it.",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+    )
+
+
+class Webhooks(Answer):
+    """The webhooks of a key, oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class Delivery(Answer):
+    """A webhook's message, and what became of it."""
+
+    delivery_id: int = Field(examples=[815])
+    change_id: int = Field(examples=[90210])
+    kind: ChangeKind = Field(examples=["ride.ended"])
+    ride_id: int | None = Field(examples=[4711])
+    rider_id: int | None = Field(examples=[None])
+    state: DeliveryState = Field(
+        description="`failed`: given up after three days.", examples=["delivered"]
+    )
+    attempts: int = Field(examples=[1])
+    last_status: int | None = Field(description="Of the last try's answer.", examples=[204])
+    last_error: str | None = Field(description="Why it was not taken.", examples=[None])
+    created_at: datetime = Field(examples=[_TIME])
+    next_try_at: datetime | None = Field(description="Null: it is settled.", examples=[None])
+    settled_at: datetime | None = Field(description="Null: it is pending.", examples=[_TIME])
+
+
+class DeliveryPage(Answer):
+    """A page of a webhook's messages, newest first."""
+
+    deliveries: list[Delivery]
+    next: str | None = Field(
+        description="The address of the following page; null on the last one.", examples=[None]
     )
 
 

@@ -43,6 +43,7 @@ class Context:
     zone: ZoneInfo
     now: Callable[[], datetime]
     changes_kept_for: timedelta
+    private_hosts: frozenset[str]
     links: AlertLinks | None = None
     exports: ExportWork | None = None
 

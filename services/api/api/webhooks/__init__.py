@@ -1,0 +1,1 @@
+"""The program that tells partners of changes: `python -m api.webhooks`."""
