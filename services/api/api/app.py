@@ -52,6 +52,7 @@ from api.routes.live_rides import LiveRides
 from api.settings import ApiSettings
 from api.store.database import Database
 from api.store.export_files import open_files
+from api.store.sandbox import SANDBOX_ROLE
 from api.web.access_log import Accounted
 from api.web.asked import Asked
 from api.web.heads import HeadLikeGet
@@ -163,36 +164,48 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 
 def _put_together(app: FastAPI, settings: ApiSettings) -> None:
-    database = Database(
+    real, sandbox = (_database(settings, role) for role in (None, SANDBOX_ROLE))
+    lanes = Lanes()
+    app.state.context = _context(settings, real, lanes, _export_work(real, settings))
+    app.state.sandbox = _context(settings, sandbox, lanes)
+    feeds = (app.state.context.live_feeds, app.state.sandbox.live_feeds)
+    LISTENERS.set_function(lambda: sum(each.listeners for each in feeds))
+    app.state.link_limiter = LinkLimiter()
+    app.state.gate = Gate(KeyStore(real), RateLimiter())
+
+
+def _database(settings: ApiSettings, role: str | None) -> Database:
+    return Database(
         settings.database_url.get_secret_value(),
         connections=settings.api_database_connections,
         statement_timeout_s=settings.statement_timeout_s,
+        role=role,
     )
+
+
+def _context(
+    settings: ApiSettings, database: Database, lanes: Lanes, exports: ExportWork | None = None
+) -> Context:
+    """What routes work with who ask this database."""
     zone = ZoneInfo(settings.time_zone)
 
     def now() -> datetime:
         return datetime.now(UTC)
 
     live = LiveRides(database, zone, now)
-    feeds = LiveFeeds(live.changes)
-    LISTENERS.set_function(lambda: feeds.listeners)
     keys = settings.link_keys
-    links = AlertLinks(keys) if keys else None
-    kept_for = timedelta(days=settings.changes_retention_days)
-    app.state.context = Context(
+    return Context(
         database,
         LivePages(live.page),
-        feeds,
-        Lanes(),
+        LiveFeeds(live.changes),
+        lanes,
         zone,
         now,
-        kept_for,
+        timedelta(days=settings.changes_retention_days),
         settings.private_hosts,
-        links,
-        _export_work(database, settings),
+        AlertLinks(keys) if keys else None,
+        exports,
     )
-    app.state.link_limiter = LinkLimiter()
-    app.state.gate = Gate(KeyStore(database), RateLimiter())
 
 
 def _export_work(database: Database, settings: ApiSettings) -> ExportWork | None:
@@ -218,7 +231,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if working is not None:
         working.cancel()
         await asyncio.wait([working])
-    await context.database.close()
+    for each in (context, app.state.sandbox):
+        await each.database.close()
 
 
 def _stop_if_it_failed(work: asyncio.Task[None]) -> None:

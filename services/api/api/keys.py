@@ -38,6 +38,9 @@ def create(
     days: Annotated[
         int | None, typer.Option(min=1, max=3_650, help="After so many it opens nothing.")
     ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="It sees simulated riders and nobody else.")
+    ] = False,
     hashed: Annotated[
         str | None, typer.Option(help="Of a key made elsewhere: its id, a colon, its hash.")
     ] = None,
@@ -47,6 +50,8 @@ def create(
     With --hashed the key was made elsewhere, is stored, and not known here: nothing is printed.
     """
     chosen = _read_scopes(scopes)
+    if sandbox and Scope.ERASE in chosen:
+        sys.exit("--sandbox: such a key erases nobody.")
     made = new_credential()
     credential = made if hashed is None else read_hashed(hashed)
     if credential is None:
@@ -59,6 +64,7 @@ def create(
             scopes=chosen,
             requests_per_minute=requests_per_minute,
             expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
+            sandbox=sandbox,
         )
     )
     if credential is made:
@@ -76,6 +82,7 @@ def list_all() -> None:
             f"{row['requests_per_minute']}/min",
             f"{row['created_at']:%Y-%m-%d}",
             _state_of(row, datetime.now(UTC)),
+            *(["sandbox"] if row["sandbox"] else []),
             f"used {used_at:%Y-%m-%d %H:%M}" if used_at else "not used",
             row["name"],
             sep="\t",

@@ -19,7 +19,7 @@ from bike_simulator import log_lines
 from bike_simulator.damage import with_faults
 from bike_simulator.faults import FaultRates
 from bike_simulator.hearts import SHORTEST_EPISODE_RIDE_S, Condition
-from bike_simulator.riders import Population
+from bike_simulator.riders import SANDBOX_BIKES, Population
 from bike_simulator.rides import OPENING_LINES, STEP_US, RideMessages, RideOrder, perform
 from bike_simulator.riding import LONGEST_RIDE_S, SHORTEST_RIDE_S, ride_seconds
 from bike_simulator.usage import next_start_us, share_ridden
@@ -70,6 +70,7 @@ class FleetPlan:
     `faint_riders` say how many rides under way, at any time, have a heart that races or nearly
     stops; `dangerous_share` how many of all rides have either, four of five a racing one. Of the
     rides at `danger_at`, or the next to begin, one has a heart that races shortly after.
+    Those of a `sandbox` are marked as simulated, for partners to try their programs on.
     ValueError for a plan that makes no sense.
     """
 
@@ -87,6 +88,7 @@ class FleetPlan:
     riders: int | None = None
     faults: FaultRates = field(default_factory=FaultRates)
     firmwares: tuple[str, ...] = (log_lines.DEFAULT_FIRMWARE,)
+    sandbox: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a plan nobody can follow."""
@@ -193,8 +195,11 @@ class _Fleet:
 
     def __init__(self, plan: FleetPlan) -> None:
         self._plan = plan
-        self._population = Population(plan.seed, plan.population, plan.start_at.year)
-        self._keys = [f"SN{bike:04d}".encode() for bike in range(plan.bikes)]
+        self._population = Population(
+            plan.seed, plan.population, plan.start_at.year, sandbox=plan.sandbox
+        )
+        serial = SANDBOX_BIKES if plan.sandbox else "SN"
+        self._keys = [f"{serial}{bike:04d}".encode() for bike in range(plan.bikes)]
         self._rides_begun = [0] * plan.bikes
         self._underway: list[_Underway] = []
         self._free_at_us: dict[int, int] = {}  # of riders who ride or have just ridden

@@ -5,7 +5,7 @@ its members sit down, and the same person comes back on other days and other bik
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from random import Random
@@ -21,6 +21,11 @@ APOSTROPHE_NAMES = ("O'Brien", "O'Connor", "O'Neill", "O'Sullivan", "D'Arcy", "O
 SOURCES = ("direct", "offline", "google ads", "social media")
 SOURCE_WEIGHTS = (30, 15, 35, 20)
 MAIL_DOMAINS = ("example.com", "example.org", "example.net")
+# Takes every mail, delivers none, and nobody counts it: the mailbox simulator of Amazon SES.
+SANDBOX_MAIL = "success+sandbox-{n}@simulator.amazonses.com"
+# As `deloton.rules.sandbox` has them: a test compares.
+SANDBOX_BIKES = "SANDBOX"
+FIRST_SANDBOX_RIDER_ID = 8_000_000_000_000_000_000
 MAIL_PATTERNS = (
     "{first}.{last}{n}",
     "{first}-{last}{n}",
@@ -67,9 +72,13 @@ class Rider:
 class Population:
     """`size` riders, made when first asked for; ages 24 to 78 throughout `year`."""
 
-    def __init__(self, seed: int, size: int, year: int) -> None:
-        """Draw the pools of names and places; the riders themselves follow on demand."""
+    def __init__(self, seed: int, size: int, year: int, *, sandbox: bool = False) -> None:
+        """Draw the pools of names and places; the riders themselves follow on demand.
+
+        Those of the `sandbox` have numbers and mail addresses that nobody else has.
+        """
         self.size = size
+        self._sandbox = sandbox
         self._seed = seed
         self._year = year
         self._names = _Names.drawn(seed)
@@ -82,7 +91,7 @@ class Population:
         height_cm = round(_bounded_gauss(random, *HEIGHT_CM[gender], spread=2.6))
         index = _bounded_gauss(random, *BODY_MASS_INDEX[gender], spread=2.2)
         homes = 3 if _happens(random, 0.3) else 1
-        return Rider(
+        rider = Rider(
             number=number,
             user_id=1001 + 7 * number + random.randrange(7),
             name=_full_name(first, last, gender, random),
@@ -97,6 +106,13 @@ class Population:
             source=random.choices(SOURCES, SOURCE_WEIGHTS)[0],
             fitness=_bounded_gauss(random, 0.5, 0.2, spread=2.5),
         )
+        return _of_sandbox(rider) if self._sandbox else rider
+
+
+def _of_sandbox(rider: Rider) -> Rider:
+    """The same rider with a number and an address that say: simulated."""
+    number = FIRST_SANDBOX_RIDER_ID + rider.user_id
+    return replace(rider, user_id=number, email=SANDBOX_MAIL.format(n=rider.number))
 
 
 def user_payload(rider: Rider, bike_serial: str, day: date) -> dict[str, Any]:

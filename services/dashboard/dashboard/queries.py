@@ -16,8 +16,8 @@ from dashboard.figures import TOTALS, with_danger, with_limits
 from dashboard.rider_cards import SPARKLINE_S
 from dashboard.sharing import Answer, SharedAnswers
 from deloton.rules import age_bands
-from deloton.rules.canary import FIRST_CANARY_RIDER_ID
 from deloton.rules.figures import FIGURE
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.rules.silence import SILENCE_SQL
 from deloton.store.figure_sql import (
     CONTACT_SHARE,
@@ -233,7 +233,7 @@ FROM rides GROUP BY week ORDER BY week
 """  # noqa: S608
 
 _RIDER_COUNT = f"""
-SELECT count(*) AS riders FROM riders WHERE rider_id < {FIRST_CANARY_RIDER_ID}
+SELECT count(*) AS riders FROM riders WHERE rider_id < {FIRST_SANDBOX_RIDER_ID}
 """  # noqa: S608  a number of ours
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
     true,
@@ -128,6 +129,11 @@ rides = Table(
     comment="A ride: a rider, a bike, a start; and its figures, which are NULL until it ends.",
 )
 Index("ix_rides_open", rides.c.started_at, postgresql_where=rides.c.ended_at.is_(None))
+Index(
+    "ix_rides_sandbox",
+    rides.c.started_at,
+    postgresql_where=text("left(bike_serial, 7) = 'SANDBOX'"),
+)
 # Leaders of all time are read from their top, without looking at the other rides.
 for _figure in LEADERS:
     Index(f"ix_rides_{_figure}", rides.c[_figure], rides.c.ride_id)
@@ -646,6 +652,7 @@ changes = Table(
     Column("ride_id", BigInteger, comment="the ride, perhaps deleted"),
     Column("rider_id", BigInteger, comment="or the rider, or erased"),
     Column("noted_at", _UTC, nullable=False, server_default=func.now()),
+    Column("simulated", Boolean, nullable=False, server_default=false()),
     CheckConstraint(f"kind IN ({', '.join(repr(kind.value) for kind in ChangeKind)})", name="kind"),
     CheckConstraint("(ride_id IS NULL) <> (rider_id IS NULL)", name="of_one"),
     comment="What became of rides and riders: the feed that partners keep their copies by.",
@@ -680,6 +687,13 @@ api_keys = Table(
     Column("revoked_at", _UTC, comment="from then on it opens nothing"),
     Column("expires_at", _UTC, comment="from then on it opens nothing; NULL: it has no end"),
     Column("last_used_at", _UTC, comment="to the minute; NULL: never, or before this was noted"),
+    Column(
+        "sandbox",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="it sees simulated riders and nobody else",
+    ),
     CheckConstraint("scopes <@ ARRAY['read', 'personal', 'erase', 'webhooks']", name="scopes"),
     CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),
     comment="Who may ask the API, and what; the key itself is shown once and not kept.",

@@ -35,9 +35,13 @@ class Served:
         self.program = program
         self._keys: dict[frozenset[Scope], str] = {}
 
-    async def make_key(self, *scopes: Scope, requests_per_minute: int = 1_000_000) -> str:
+    async def make_key(
+        self, *scopes: Scope, requests_per_minute: int = 1_000_000, sandbox: bool = False
+    ) -> str:
         """A new key with these scopes."""
-        return await make_key(self.database_url, *scopes, requests_per_minute=requests_per_minute)
+        return await make_key(
+            self.database_url, *scopes, requests_per_minute=requests_per_minute, sandbox=sandbox
+        )
 
     async def client(self, *scopes: Scope, **headers: str) -> httpx.AsyncClient:
         """A client with a key; all that may be read, unless scopes are given."""
@@ -68,7 +72,12 @@ class Served:
             await connection.close()
 
 
-async def make_key(database_url: str, *scopes: Scope, requests_per_minute: int = 1_000_000) -> str:
+async def make_key(
+    database_url: str,
+    *scopes: Scope,
+    requests_per_minute: int = 1_000_000,
+    sandbox: bool = False,
+) -> str:
     """Store a new key and return it."""
     database = Database(database_url, connections=1, statement_timeout_s=300)
     credential = new_credential()
@@ -79,6 +88,7 @@ async def make_key(database_url: str, *scopes: Scope, requests_per_minute: int =
             name="test",
             scopes=scopes,
             requests_per_minute=requests_per_minute,
+            sandbox=sandbox,
         )
     finally:
         await database.close()

@@ -82,18 +82,21 @@ async def test_each_operation_answers_what_its_type_says(
     """All but the stream, which never ends; the export holds whatever is stored."""
     client = await client_of(fresh, *Scope)
     begun = await client("begin_export", 7001)
+    sent = {"body": part("models").NewWebhook(url="https://partner.example.com/deloton")}
+    webhook = await client("create_webhook", **sent)
     in_addresses = {
         "ride_id": 4711,
         "rider_id": 7001,
         "slug": "not-found",
         "export_id": begun.export_id,
+        "webhook_id": webhook.webhook_id,
     }
     values = [
         in_addresses[each["name"]]
         for each in OPERATIONS[name].get("parameters", ())
         if each["in"] == "path"
     ]
-    told = await client(name, *values)
+    told = await client(name, *values, **(sent if "requestBody" in OPERATIONS[name] else {}))
     assert not isinstance(told, part("models").Problem), told
     assert (told is None) == ("204" in OPERATIONS[name]["responses"])
     assert unknown_to(told) == [] or name == "export"

@@ -70,6 +70,7 @@ class StoredKey:
     secret_hash: bytes
     scopes: frozenset[Scope]
     requests_per_minute: int
+    sandbox: bool = False
 
 
 def new_credential() -> Credential:

@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from limits import RateLimitItemPerMinute
@@ -29,6 +29,7 @@ class Access:
 
     key_id: str
     scopes: frozenset[Scope]
+    sandbox: bool = False
 
     @property
     def personal(self) -> bool:
@@ -41,6 +42,7 @@ class Access:
             raise scope_missing(scope, what)
 
 
+_ACCESS: Final = "deloton.key"
 # A minute, of one link.
 REQUESTS_OF_A_LINK = 30
 
@@ -113,7 +115,7 @@ class Gate:
         reading_of(request).key_id = stored.key_id
         await self.limiter.count(request, stored)
         await self.keys.note_use(stored.key_id)
-        return Access(stored.key_id, stored.scopes)
+        return Access(stored.key_id, stored.scopes, stored.sandbox)
 
 
 class Admits:
@@ -130,7 +132,14 @@ class Admits:
         access = await gate.admit(request, key if scheme.lower() == "bearer" and key else None)
         for scope in self.scopes:
             access.require(scope, f"{request.method} {request.scope['route'].path_format}")
+        request.scope[_ACCESS] = access
         return access
+
+
+def access_of(request: Request) -> Access | None:
+    """The access that a request was let in with; None where it was asked for no key."""
+    access: Access | None = request.scope.get(_ACCESS)
+    return access
 
 
 Reader = Annotated[Access, Depends(Admits(Scope.READ))]

@@ -69,8 +69,9 @@ async def create_key(
     scopes: Iterable[Scope],
     requests_per_minute: int,
     expires_at: datetime | None = None,
+    sandbox: bool = False,
 ) -> None:
-    """Store a new key; after `expires_at` it opens nothing."""
+    """Store a new key; after `expires_at` it opens nothing. A `sandbox` key sees no real rider."""
     async with database.transaction() as transaction:
         await transaction.rows(
             insert(api_keys).values(
@@ -80,6 +81,7 @@ async def create_key(
                 scopes=sorted(scopes),
                 requests_per_minute=requests_per_minute,
                 expires_at=expires_at,
+                sandbox=sandbox,
             )
         )
 
@@ -108,4 +110,5 @@ def _stored_key(row: Row) -> StoredKey:
         secret_hash=row["secret_hash"],
         scopes=frozenset(map(Scope, row["scopes"])),
         requests_per_minute=row["requests_per_minute"],
+        sandbox=row["sandbox"],
     )

@@ -479,7 +479,7 @@ class WebhookWithSecret(Webhook):
     )
 
 
-class Webhooks(Answer):
+class WebhookList(Answer):
     """The webhooks of a key, oldest first."""
 
     webhooks: list[Webhook]

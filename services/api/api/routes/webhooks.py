@@ -23,7 +23,7 @@ from api.contract.problems import (
     not_found,
     parameter_problem,
 )
-from api.contract.schemas import Delivery, DeliveryPage, Webhook, Webhooks, WebhookWithSecret
+from api.contract.schemas import Delivery, DeliveryPage, Webhook, WebhookList, WebhookWithSecret
 from api.contract.webhook_rules import check_url, told_secret
 from api.routes.context import Context, InContext
 from api.store.changes import number_changes
@@ -48,10 +48,10 @@ NoParameters = Annotated[Parameters, query(Parameters)]
 
 
 @router.get("", summary="List your webhooks", responses=responses())
-async def list_webhooks(access: Subscriber, context: InContext, _: NoParameters) -> Webhooks:
+async def list_webhooks(access: Subscriber, context: InContext, _: NoParameters) -> WebhookList:
     """Those of the key that asks, oldest first."""
     found = await webhooks_of(context.database, access.key_id)
-    return Webhooks(webhooks=[Webhook(**row) for row in found])
+    return WebhookList(webhooks=[Webhook(**row) for row in found])
 
 
 @router.post(

@@ -8,6 +8,7 @@ from msgspec import Struct
 from sqlalchemy import BigInteger, Integer, Interval, bindparam, func, select
 
 from api.store.database import Database
+from api.store.sandbox import IN_SANDBOX
 from api.store.statements import Question, statement
 from api.store.told import list_of, told
 from deloton.store.tables import change_feed, changes
@@ -18,7 +19,7 @@ _NUMBER = statement(select(func.number_changes(bindparam("kept_for", type_=Inter
 
 _PAGE: Final = (
     select(changes)
-    .where(changes.c.change_id > _AFTER)
+    .where(changes.c.change_id > _AFTER, changes.c.simulated == IN_SANDBOX)
     .order_by(changes.c.change_id)
     .limit(bindparam("limit", type_=Integer))
     .subquery("page")

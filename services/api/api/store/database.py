@@ -44,8 +44,12 @@ class Transaction:
 class Database:
     """Answers questions; raises a `Problem` where the database is away or too slow."""
 
-    def __init__(self, url: str, *, connections: int, statement_timeout_s: float) -> None:
+    def __init__(
+        self, url: str, *, connections: int, statement_timeout_s: float, role: str | None = None
+    ) -> None:
         """Connects when first asked, so that it can be made while the server is away.
+
+        Asks as another role than the one that logs in, where one is given.
 
         Plans are made for each question's own values: a plan for any value of a filter or a limit
         would read whole tables.
@@ -53,6 +57,7 @@ class Database:
         self._url = url
         self._connections = connections
         self._statement_timeout_s = statement_timeout_s
+        self._role = {"role": role} if role else {}
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
@@ -120,6 +125,7 @@ class Database:
                         "idle_in_transaction_session_timeout": "60s",
                         "plan_cache_mode": "force_custom_plan",
                         "jit": "off",
+                        **self._role,
                         # Pictures of many live rides are sorted and joined without files.
                         "work_mem": "16MB",
                     },

@@ -47,6 +47,7 @@ from api.contract.parameters import (
     RideSort,
 )
 from api.contract.schemas import Reading
+from api.store.sandbox import IN_SANDBOX
 from api.store.statements import Question, Statement, statement
 from api.store.told import (
     WHO,
@@ -62,6 +63,7 @@ from api.store.told import (
 from deloton.events import Gender
 from deloton.rules.calendar import PLAUSIBLE_AGES, years_before
 from deloton.rules.canary import FIRST_CANARY_RIDER_ID
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.store.leaders import leaders_between, leaders_since_ever
 from deloton.store.ride_figures import (
     open_rides,
@@ -137,6 +139,8 @@ _OF_BIKES: Final[dict[str, ColumnElement[bool]]] = {
 }
 # Its rides and bike PostgreSQL itself hides from us.
 _NO_CANARY: Final = riders.c.rider_id < FIRST_CANARY_RIDER_ID
+# Of a sandbox key PostgreSQL itself leaves out all others.
+_IN_VIEW: Final = or_(IN_SANDBOX, riders.c.rider_id < FIRST_SANDBOX_RIDER_ID)
 
 # A server-sent event tells of so many: some 150 kB.
 RIDES_TOLD_AT_ONCE: Final = 500
@@ -410,7 +414,7 @@ def _riders_page(names: frozenset[str], follows: bool, personal: bool) -> Statem
         .scalar_subquery()
     )
     query = select(riders, last_ride_at.label("last_ride_at"))
-    query = query.where(_NO_CANARY, *_conditions(_OF_RIDERS, names))
+    query = query.where(_NO_CANARY, _IN_VIEW, *_conditions(_OF_RIDERS, names))
     if follows:
         query = query.where(riders.c.rider_id > bindparam("after_id", type_=BigInteger))
     page = query.order_by(riders.c.rider_id).limit(_LIMIT).subquery("page")

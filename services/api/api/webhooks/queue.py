@@ -33,14 +33,17 @@ _NUMBER: Final = "SELECT number_changes($1)"
 
 _MAKE: Final = f"""
 WITH behind AS (
-    SELECT webhook_id, change_id, kinds FROM webhooks
+    SELECT webhook_id, change_id, kinds, key_id FROM webhooks
     WHERE state = 'on' AND {_HAS_KEY}
     AND change_id < (SELECT last_change_id FROM change_feed)
     FOR UPDATE SKIP LOCKED
 ), page AS (
-    SELECT behind.webhook_id, behind.kinds, later.*
+    SELECT behind.webhook_id, behind.kinds, later.*,
+           later.simulated = (
+               SELECT sandbox FROM api_keys WHERE api_keys.key_id = behind.key_id
+           ) AS is_seen
     FROM behind CROSS JOIN LATERAL (
-        SELECT change_id, kind, ride_id, rider_id, noted_at FROM changes
+        SELECT change_id, kind, ride_id, rider_id, noted_at, simulated FROM changes
         WHERE changes.change_id > behind.change_id ORDER BY changes.change_id LIMIT $1
     ) later
 ), moved AS (
@@ -53,7 +56,7 @@ WITH behind AS (
     )
     SELECT webhook_id, change_id, kind, ride_id, rider_id, noted_at,
            coalesce('ride ' || ride_id, 'rider ' || rider_id), now() + $2::interval
-    FROM page WHERE kinds IS NULL OR kind = ANY(kinds)
+    FROM page WHERE is_seen AND (kinds IS NULL OR kind = ANY(kinds))
     ON CONFLICT (webhook_id, change_id) DO NOTHING
 )
 SELECT count(*) FROM page

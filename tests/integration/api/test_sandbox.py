@@ -1,0 +1,181 @@
+"""A sandbox key sees simulated riders and nobody else, whatever it asks; no other key sees them."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from itertools import islice
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from api.access.credentials import Scope
+from api.document import openapi_document
+from bike_simulator import FleetPlan, riders, simulate
+from deloton.rules.canary import CANARY_BIKE, FIRST_CANARY_RIDER_ID
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID, SANDBOX_BIKES
+from deloton.testing import START_AT
+from tests.integration.api.served import Served
+from tests.roles import as_role
+
+RIDER_ID = FIRST_SANDBOX_RIDER_ID + 7
+STORED = f"""
+INSERT INTO bikes VALUES ('SANDBOX0001');
+INSERT INTO riders (rider_id, first_name, last_name, gender, born_on, weight_kg, town, seen_at)
+VALUES ({RIDER_ID}, 'Sim', 'Ulated', 'other', '1980-01-01', 70, 'Sandtown', '2026-03-02Z');
+INSERT INTO rides (ride_id, rider_id, bike_serial, started_at) VALUES
+    (9001, {RIDER_ID}, 'SANDBOX0001', '2026-03-02 09:00Z'),
+    (9002, {RIDER_ID}, 'SANDBOX0001', now() - interval '1 minute');
+INSERT INTO readings
+SELECT ride_id, started_at + second * interval '1 s', second, 120, 60, 30, 7777
+FROM rides, generate_series(1, 30) AS second WHERE ride_id > 9000;
+UPDATE rides SET ended_at = started_at + interval '30 s', end_reason = 'silence',
+    reading_count = 30, duration_s = 30, max_power_watts = 7777, mean_power_watts = 7777,
+    energy_kj = 200 WHERE ride_id = 9001;
+INSERT INTO heart_rate_alerts (
+    alert_id, ride_id, rider_id, level, measured_at, heart_rate_bpm, limit_bpm, limit_rule, state
+) VALUES (9, 9001, {RIDER_ID}, 'high', '2026-03-02 09:01Z', 149, 145.6, '90%', 'pending');
+"""
+DOCUMENT: dict[str, Any] = json.loads(openapi_document())
+READ = [
+    path
+    for path, operations in DOCUMENT["paths"].items()
+    if "get" in operations and operations["get"]["security"] and "stream" not in path
+]
+# A parameter that is added to an address has to be known here.
+SIMULATED = {"ride_id": "9001", "rider_id": str(RIDER_ID), "webhook_id": "1", "export_id": "1"}
+REAL = {"ride_id": "4711", "rider_id": "7001", "webhook_id": "1", "export_id": "1"}
+ASKED = {
+    "/v1/daily": "?date=2026-03-02",
+    "/v1/leaderboard": "?period=all",
+    "/v1/changes": "?after=0",
+    "/v1/riders/{rider_id}/best-powers": "?from_at=2026-03-01T00:00:00Z&to_at=2026-03-09T00:00:00Z",
+}
+OF_REAL = re.compile(r"47(1[1-6])\b|\b700[123]\b|SN[12]\b|Secretname|Exampleton|Otherton")
+OF_SIMULATED = re.compile(rf"{SANDBOX_BIKES}|{FIRST_SANDBOX_RIDER_ID // 10**9}|\b900[12]\b|7777")
+
+
+@asynccontextmanager
+async def client_of(served: Served, *, sandbox: bool) -> AsyncIterator[httpx.AsyncClient]:
+    await served.execute(STORED)
+    key = await served.make_key(Scope.READ, Scope.PERSONAL, Scope.WEBHOOKS, sandbox=sandbox)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=served.url, headers=headers, timeout=60) as client:
+        yield client
+
+
+async def test_no_address_tells_a_sandbox_key_of_anybody_real(fresh: Served) -> None:
+    async with client_of(fresh, sandbox=True) as client:
+        for path in READ:
+            address = path.format(**REAL) + ASKED.get(path, "")
+            answer = await client.get(address)
+            assert (answer.status_code == 200) == ("{" not in path), address
+            if answer.status_code == 200:
+                found = OF_REAL.findall(answer.text.replace(answer.json().get("next") or "", ""))
+                assert not found, (address, answer.text)
+
+
+async def test_what_is_simulated_answers_a_sandbox_key_as_the_real_does_others(
+    fresh: Served,
+) -> None:
+    async with client_of(fresh, sandbox=True) as client:
+        for path in READ:
+            if "webhook" not in path and "export_id" not in path:
+                address = path.format(**SIMULATED) + ASKED.get(path, "")
+                answer = await client.get(address)
+                assert answer.status_code == 200, (address, answer.text)
+        rides = (await client.get("/v1/rides")).json()["rides"]
+        assert {ride["ride_id"] for ride in rides} == {9001, 9002}
+        for path in ("/v1/riders", "/v1/bikes", "/v1/live", "/v1/alerts", "/v1/leaderboard"):
+            asked = path + ASKED.get(path, "")
+            assert OF_SIMULATED.search((await client.get(asked)).text), path
+        assert (await client.get("/v1/daily?date=2026-03-02")).json()["ride_count"] == 1
+        kinds = [
+            each["kind"] for each in (await client.get("/v1/changes?after=0")).json()["changes"]
+        ]
+        assert kinds == ["rider.changed", "ride.ended"]
+        async with client.stream("GET", "/v1/live/stream") as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data:"):
+                    assert OF_SIMULATED.search(line)
+                    assert not OF_REAL.search(line.partition('"rides"')[2])
+                    break
+
+
+async def test_no_list_or_figure_tells_other_keys_of_the_simulated(fresh: Served) -> None:
+    async with client_of(fresh, sandbox=False) as client:
+        for path in READ:
+            if "{" not in path:
+                answer = await client.get(path + ASKED.get(path, ""))
+                assert answer.status_code == 200, path
+                assert not OF_SIMULATED.search(answer.text), (path, answer.text)
+        for path in ("/v1/rides/9001", "/v1/rides/9001/readings"):
+            assert (await client.get(path)).status_code == 404
+
+
+async def test_a_sandbox_key_makes_webhooks_and_erases_nobody(fresh: Served) -> None:
+    async with client_of(fresh, sandbox=True) as client:
+        made = await client.post("/v1/webhooks", json={"url": "https://partner.example.com/"})
+        assert made.status_code == 201, made.text
+        address = f"/v1/webhooks/{made.json()['webhook_id']}"
+        for path in (f"{address}/rotate", f"{address}/on"):
+            assert (await client.post(path)).status_code == 200
+        assert (await client.get(f"{address}/deliveries")).json()["deliveries"] == []
+        assert (await client.delete(f"/v1/riders/{RIDER_ID}")).status_code == 403
+        assert (await client.delete(address)).status_code == 204
+
+
+async def test_the_sandboxs_role_reads_what_the_api_reads_and_writes_nothing_of_rides(
+    database_url: str,
+) -> None:
+    connection = await asyncpg.connect(as_role(database_url, "api"))
+    readable = (
+        "SELECT DISTINCT table_name FROM information_schema.column_privileges "
+        "WHERE table_schema = 'public' AND privilege_type = 'SELECT' AND grantee = $1"
+    )
+    await connection.execute("SET ROLE api_sandbox")
+    own, the_apis = [
+        {row["table_name"] for row in await connection.fetch(readable, role)}
+        for role in ("api_sandbox", "api")
+    ]
+    for statement in (
+        "DELETE FROM rides",
+        "DELETE FROM riders",
+        "UPDATE rides SET rider_id = 1",
+        "INSERT INTO erasures VALUES (1, now())",
+        "UPDATE api_keys SET scopes = '{erase}'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    await connection.close()
+    owner = await asyncpg.connect(database_url)
+    the_apis |= {row["table_name"] for row in await owner.fetch(readable, "api")}
+    own |= {row["table_name"] for row in await owner.fetch(readable, "api_sandbox")}
+    await owner.close()
+    assert own == the_apis
+
+
+def test_the_simulated_fleet_bears_the_marks() -> None:
+    plan = FleetPlan(start_at=START_AT, bikes=2, sandbox=True, back_to_back=True)
+    lines = list(islice(simulate(plan), 2_000))
+    keys = {key.decode() for key, _, _ in lines}
+    told = [value.decode() for _, value, _ in lines if b"user_id" in value]
+    numbers = [int(number) for text in told for number in re.findall(r"user_id\W+(\d+)", text)]
+    assert keys == {"SANDBOX0000", "SANDBOX0001"}
+    assert numbers
+    assert all(FIRST_SANDBOX_RIDER_ID <= number < FIRST_CANARY_RIDER_ID for number in numbers)
+    assert all("@simulator.amazonses.com" in text for text in told)
+
+
+def test_migration_rules_and_simulator_mean_the_same_marks() -> None:
+    migration = import_module("deloton.store.migrations.versions.0028_sandbox")
+    for marks in (migration, riders):
+        assert marks.SANDBOX_BIKES == SANDBOX_BIKES
+        assert marks.FIRST_SANDBOX_RIDER_ID == FIRST_SANDBOX_RIDER_ID
+    assert (migration.CANARY_BIKE, migration.FIRST_CANARY_RIDER_ID) == (
+        CANARY_BIKE,
+        FIRST_CANARY_RIDER_ID,
+    )
