@@ -3,7 +3,8 @@
 The load comes from wrk (Debian and Homebrew call it so) over loopback: one connection for the
 time of an answer, eight for that of a busy service, 32 for requests a second. In the same run,
 on the same rows: the API of other checkouts (`--beside`), the plainest API for the page of 100
-rides (`plain_api.py`), and PostgreSQL alone by pgbench with the same question.
+rides (`plain_api.py`), and PostgreSQL alone by pgbench with the same question; and the page of 100
+rides again while eight whole lists are read as CSV.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -247,6 +250,31 @@ def measure(load: Load, api: Api, key: str, numbers: tuple[int, int], seconds: i
     )
 
 
+@contextmanager
+def lists_being_read(address: str, keys: list[str], many: int = 8) -> Iterator[None]:
+    """Whole lists as CSV, so many at a time, one after another, until left."""
+    ended = threading.Event()
+
+    def read(key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}", "Accept": "text/csv"}
+        with httpx.Client(headers=headers, timeout=60) as client:
+            while not ended.is_set():
+                with client.stream("GET", f"{address}/v1/rides") as answer:
+                    answer.raise_for_status()
+                    for _ in answer.iter_raw():
+                        if ended.is_set():
+                            break
+
+    with ThreadPoolExecutor(many) as readers:
+        reading = [readers.submit(read, keys[number % len(keys)]) for number in range(many)]
+        try:
+            yield
+        finally:
+            ended.set()
+    for each in reading:
+        each.result()
+
+
 def ask_postgres(url: str, seconds: int) -> Figures:
     """What PostgreSQL alone takes for the page of 100 rides that the API asks for."""
     asked = RidesParameters.model_validate({})
@@ -344,6 +372,11 @@ def main() -> None:
                     if name != "plain" or load is LOADS[0]:
                         figures = measure(load, api, key, numbers, options.seconds)
                         print(figures.row(load.name, name), flush=True)
+                if load is LOADS[0]:
+                    for name in (name for name in apis if name != "plain"):
+                        with lists_being_read(apis[name][0], [make_key(url), make_key(url)]):
+                            figures = measure(load, apis[name], key, numbers, options.seconds)
+                        print(figures.row(f"{load.name}, beside 8 whole lists", name), flush=True)
                 if load is LOADS[0] and shutil.which("pgbench"):
                     print(ask_postgres(url, options.seconds).row(load.name, "pgbench"), flush=True)
         print(f"\nload of the machine: {' '.join(f'{each:.1f}' for each in os.getloadavg())}")

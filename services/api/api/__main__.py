@@ -3,6 +3,7 @@
 import sys
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.settings import ApiSettings
@@ -15,6 +16,13 @@ from deloton.running.web_headers import KEEP_ALIVE_S
 FINISH_WITHIN_S = 8
 
 
+def application() -> FastAPI:
+    """The application of one process: with several, each makes its own."""
+    settings = ApiSettings.from_environment()
+    configure_logging(settings.log_level)
+    return create_app(settings)
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     try:
@@ -23,7 +31,9 @@ def main() -> None:
         sys.exit(str(error))
     configure_logging(settings.log_level)
     uvicorn.run(
-        create_app(settings),
+        "api.__main__:application",
+        factory=True,
+        workers=settings.api_processes,
         host=settings.listen_address,
         port=settings.port,
         loop="uvloop",

@@ -171,7 +171,7 @@ def _put_together(app: FastAPI, settings: ApiSettings) -> None:
     feeds = (app.state.context.live_feeds, app.state.sandbox.live_feeds)
     LISTENERS.set_function(lambda: sum(each.listeners for each in feeds))
     app.state.link_limiter = LinkLimiter()
-    app.state.gate = Gate(KeyStore(real), RateLimiter())
+    app.state.gate = Gate(KeyStore(real), RateLimiter(settings.api_processes))
 
 
 def _database(settings: ApiSettings, role: str | None) -> Database:

@@ -41,6 +41,7 @@ class ApiSettings(ChangesSettings, AlertLinkSettings):
 
     port: Port = 8000
     api_database_connections: Annotated[int, Field(ge=1, le=100)] = 10
+    api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     statement_timeout_s: Annotated[float, Field(ge=0.1, le=300)] = 10.0
     export_store: Annotated[str, AfterValidator(_store)] | None = None
     # Where people open what lies in the bucket, if that is not where we reach it.

@@ -48,21 +48,23 @@ REQUESTS_OF_A_LINK = 30
 
 
 class RateLimiter:
-    """A sliding minute for each key, in this process."""
+    """A sliding minute for each key, in this process: its share, where others stand beside it."""
 
-    def __init__(self) -> None:
-        """Nobody has asked yet."""
+    def __init__(self, processes: int = 1) -> None:
+        """Nobody has asked yet; so many processes share what a key may ask."""
+        self._processes = processes
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def count(self, request: Request, key: StoredKey) -> None:
         """Count a request and tell how many are left; raise a `Problem` where none is."""
-        item = RateLimitItemPerMinute(key.requests_per_minute)
+        share = math.ceil(key.requests_per_minute / self._processes)
+        item = RateLimitItemPerMinute(share)
         allowed = await self._limiter.hit(item, key.key_id)
         left = await self._limiter.get_window_stats(item, key.key_id)
         wait_s = max(1, math.ceil(left.reset_time - time.time()))
         told = {
-            "RateLimit-Policy": f"{key.requests_per_minute};w=60",
-            "RateLimit-Limit": str(key.requests_per_minute),
+            "RateLimit-Policy": f"{share};w=60",
+            "RateLimit-Limit": str(share),
             "RateLimit-Remaining": str(left.remaining if allowed else 0),
             "RateLimit-Reset": str(wait_s),
         }
@@ -70,7 +72,7 @@ class RateLimiter:
         if not allowed:
             raise Problem(
                 TOO_MANY_REQUESTS,
-                f"This key may ask {key.requests_per_minute} times a minute.",
+                f"This key may ask {share} times a minute here.",
                 headers={"Retry-After": str(wait_s)},
             )
 
