@@ -120,8 +120,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--dangerous-share",
         type=float,
-        default=0.01,
-        help="of all rides, those with a heart that races or beats too slowly (0.01)",
+        default=0.005,
+        help="of all rides, those with a heart that races or beats too slowly (0.005)",
     )
     add("--first-danger", default="2m", help="when the first heart races (2m after the start)")
     add("--back-to-back", action="store_true", help="every bike rides round the clock")

@@ -5,12 +5,11 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bike_simulator.riding import Seconds, is_sprint, smooth_noise
+from bike_simulator.riding import SPRINTS, Seconds, is_sprint, smooth_noise
 
 Condition = Literal["well", "racing", "faint"]
 
 SLOWEST_BPM: Final = 55
-FASTEST_BPM: Final = 170
 HIGHEST_BPM: Final = 238  # even of a racing heart: more no sensor is believed
 # A racing heart goes so far beyond what is expected that hardly any healthy one gets there: more
 # than three standard errors (Nes 2013). One in three stays where few healthy ones do.
@@ -22,6 +21,21 @@ HELD_BEFORE_S: Final = 40
 SHORTEST_EPISODE_RIDE_S: Final = 300  # a ride with an episode must have room for it
 RISE_BPM_PER_S: Final = 5.0
 
+# How hard people ride, and which share of the own maximum they reach. Of a fleet's rides so few are
+# all-out: most riders of the demo are on their first ones, when a limit knows nothing of them yet.
+Hardness = Literal["usual", "hard", "all-out"]
+PEAKS: Final[dict[Hardness, tuple[float, float]]] = {
+    "usual": (0.85, 0.88),
+    "hard": (0.88, 0.95),
+    "all-out": (0.97, 1.0),
+}
+STEADIER: Final[dict[Hardness, float]] = {"usual": 0.0, "hard": 0.07, "all-out": 0.1}
+HARD_SHARE: Final = 0.1
+ALL_OUT_SHARE: Final = 0.015
+ALL_OUT_S: Final = (40, 120)
+NES_TO_AGE: Final = 40
+STANDARD_ERROR_BPM: Final = 10.8
+
 # Expected maximum by age: Fox 1971, Tanaka 2001, Nes 2013, Gulati 2010.
 MAXIMUM_FORMULAS: Final = ((220.0, 1.0), (208.0, 0.7), (211.0, 0.64), (206.0, 0.88))
 
@@ -32,18 +46,34 @@ def maxima_bpm(age: int) -> tuple[float, float]:
     return min(maxima), max(maxima)
 
 
+def own_maximum_bpm(age: int, heart_errors: float) -> float:
+    """What a heart can do: so many standard errors (Nes 2013) from the mean of its age.
+
+    The mean is that of Nes 2013 up to 40 years, and that of Tanaka 2001 above.
+    """
+    mean_bpm = 211 - 0.64 * age if age <= NES_TO_AGE else 208 - 0.7 * age
+    return mean_bpm + heart_errors * STANDARD_ERROR_BPM
+
+
 def heart_rates_bpm(
-    rng: np.random.Generator, seconds: int, age: int, fitness: float, held: NDArray[np.bool_]
+    rng: np.random.Generator,
+    seconds: int,
+    age: int,
+    fitness: float,
+    held: NDArray[np.bool_],
+    heart_errors: float = 0.0,
 ) -> Seconds:
     """What the sensor shows of a healthy heart: 0 where no hands are on the bar.
 
-    Stays below 88 % of every usual expected maximum: a healthy rider alarms nobody.
+    Most rides are usual ones; some are hard, and a few all-out, up to the own maximum.
     """
-    maximum_bpm, _ = maxima_bpm(age)
-    beats = maximum_bpm * _effort(rng, seconds, fitness)
+    maximum_bpm = own_maximum_bpm(age, heart_errors)
+    hardness = hardness_of(rng)
+    peak = float(rng.uniform(*PEAKS[hardness]))
+    beats = maximum_bpm * np.minimum(peak, effort_of(rng, seconds, fitness, hardness, peak))
     beats += 1.2 * np.clip(smooth_noise(rng, seconds), -1.5, 1.5)
     beats += _settling_error_bpm(rng, held)
-    beats = np.clip(np.rint(beats), SLOWEST_BPM, min(FASTEST_BPM, int(0.88 * maximum_bpm)))
+    beats = np.clip(np.rint(beats), SLOWEST_BPM, int(peak * maximum_bpm))
     return np.where(held, beats, 0).astype(np.int64)
 
 
@@ -70,11 +100,25 @@ def with_episodes(
     return np.clip(np.rint(beats), 0, HIGHEST_BPM).astype(np.int64)
 
 
-def _effort(rng: np.random.Generator, seconds: int, fitness: float) -> NDArray[np.float64]:
+def hardness_of(rng: np.random.Generator) -> Hardness:
+    """How hard a ride is: drawn by the shares above."""
+    drawn = rng.random()
+    if drawn < ALL_OUT_SHARE:
+        return "all-out"
+    return "hard" if drawn < ALL_OUT_SHARE + HARD_SHARE else "usual"
+
+
+def effort_of(
+    rng: np.random.Generator, seconds: int, fitness: float, hardness: Hardness, peak: float
+) -> NDArray[np.float64]:
     """The share of the maximum at which the heart beats: lags behind what the legs do."""
-    steady = 0.72 - 0.10 * fitness + rng.normal(0, 0.025)
-    sprint = min(0.87, steady + rng.uniform(0.13, 0.19))
+    steady = 0.72 - 0.10 * fitness + rng.normal(0, 0.025) + STEADIER[hardness]
+    sprint = min(peak, steady + rng.uniform(0.13, 0.19))
     wanted = np.where(is_sprint(seconds), sprint + 0.1, steady)
+    if hardness == "all-out":
+        # It begins with a sprint, and is kept up.
+        from_s = SPRINTS[-1][0] if seconds >= SPRINTS[-1][0] + 60 else SPRINTS[0][0]
+        wanted[from_s : from_s + int(rng.integers(*ALL_OUT_S))] = peak + 0.03
     wanted += 0.03 * np.arange(seconds) / 520  # the drift of a body warming up
     rising, falling = 1 / rng.uniform(12, 22), 1 / rng.uniform(25, 45)
     effort = rng.uniform(0.48, 0.60)
@@ -118,9 +162,18 @@ def _overlay_episode(
     since_s = max(0, start_s - HELD_BEFORE_S)
     away = np.flatnonzero(beats[since_s:start_s] == 0) + since_s
     beats[away] = usual_bpm + np.arange(away.size) % 2
-    ramp_s = int(abs(level_bpm - usual_bpm) / RISE_BPM_PER_S) + 1
-    there = np.linspace(usual_bpm, level_bpm, ramp_s + 1)[1:]
+    there = _way(usual_bpm, level_bpm)
     stay = np.full(int(rng.integers(20, 61)), level_bpm)
-    shape = np.concatenate([there, stay, there[::-1]])
+    # The heart comes back to what the legs ask for by then.
+    after = beats[start_s + 2 * there.size + stay.size :]
+    after = after[after > 0]
+    back = _way(level_bpm, float(after[0]) if after.size else usual_bpm)
+    shape = np.concatenate([there, stay, back])
     shape += np.clip(rng.normal(0, 0.8, shape.size), -1.5, 1.5)
     beats[start_s : start_s + shape.size] = shape[: beats.size - start_s]
+
+
+def _way(from_bpm: float, to_bpm: float) -> NDArray[np.float64]:
+    """From one rate to another as fast as a heart in trouble changes."""
+    ramp_s = int(abs(to_bpm - from_bpm) / RISE_BPM_PER_S) + 1
+    return np.linspace(from_bpm, to_bpm, ramp_s + 1)[1:]

@@ -45,7 +45,8 @@ DAYS_BETWEEN_MOVES = 180
 class Rider:
     """One person. `number` is the place in the population, `user_id` the company's own number.
 
-    `fitness` runs from 0 (untrained) to 1 (athlete). `weight_steps_kg` are the changes against
+    `fitness` runs from 0 (untrained) to 1 (athlete). `heart_errors` is how many standard errors the
+    own maximum heart rate lies above the mean of the age. `weight_steps_kg` are the changes against
     `weight_kg` of successive weeks; `addresses` the homes of successive half years.
     """
 
@@ -62,6 +63,7 @@ class Rider:
     account_created_on: date
     source: str
     fitness: float
+    heart_errors: float = 0.0
 
     def age_on(self, day: date) -> int:
         """Age in whole years on `day`."""
@@ -105,6 +107,7 @@ class Population:
             account_created_on=date(2018, 1, 1) + timedelta(days=random.randrange(6 * 365)),
             source=random.choices(SOURCES, SOURCE_WEIGHTS)[0],
             fitness=_bounded_gauss(random, 0.5, 0.2, spread=2.5),
+            heart_errors=_bounded_gauss(random, 0.0, 1.0, spread=2.5),
         )
         return _of_sandbox(rider) if self._sandbox else rider
 

@@ -261,9 +261,11 @@ async def test_what_no_provider_takes_in_time_has_expired_and_an_outage_is_waite
 ) -> None:
     rides = [await site.a_ride(7001), await site.a_ride(7001, bike_serial="OTHER")]
     alerts = [await an_alert(site, ride, ago_s=200) for ride in rides]
-    await stored(site.database, over(rides[0], since_s=180, seen_s=115), over(rides[1]))
+    await stored(
+        site.database, over(rides[0], since_s=180, seen_s=115), over(rides[1], seen_s=-600)
+    )
     site.ses.trouble = lambda _: "TooManyRequestsException"
-    site.start_alerter()
+    site.start_alerter(ALERT_MAX_AGE_S="120")
 
     async def first_expired() -> bool:
         return (alerts[0], "expired") in await recoveries(site)

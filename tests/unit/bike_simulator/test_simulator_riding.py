@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bike_simulator.hearts import heart_rates_bpm, maxima_bpm, with_episodes
+from bike_simulator.hearts import (
+    effort_of,
+    hardness_of,
+    heart_rates_bpm,
+    maxima_bpm,
+    own_maximum_bpm,
+    with_episodes,
+)
+from bike_simulator.riders import Population
 from bike_simulator.riding import (
     Seconds,
     cadences_rpm,
@@ -84,11 +92,35 @@ def test_every_ride_starts_without_hands_for_up_to_86_seconds() -> None:
     assert 60 < max(starts_s) <= 86
 
 
-def test_healthy_hearts_stay_in_range_and_below_alarm_at_every_age() -> None:
+def test_healthy_hearts_stay_within_what_they_can_do_at_every_age() -> None:
     for age in range(24, 79):
         beats = shown_bpm(age, age=age)
         assert beats[beats > 0].min() >= 55
-        assert beats.max() <= min(170, 0.9 * maxima_bpm(age)[0])
+        assert beats.max() <= own_maximum_bpm(age, 0.0)
+
+
+def test_few_rides_are_hard_and_fewer_all_out() -> None:
+    rng = np.random.default_rng(2)
+    drawn = [hardness_of(rng) for _ in range(20_000)]
+    assert drawn.count("hard") / 20_000 == pytest.approx(0.1, abs=0.01)
+    assert drawn.count("all-out") / 20_000 == pytest.approx(0.015, abs=0.004)
+
+
+@pytest.mark.parametrize("seconds", [300, 520])
+def test_all_out_is_at_least_97_percent_of_the_own_maximum_for_a_while(seconds: int) -> None:
+    rng = np.random.default_rng(4)
+    for peak in (0.97, 1.0):
+        shares = effort_of(rng, seconds, 0.5, "all-out", peak)
+        assert (shares >= peak - 0.01).sum() >= 5
+
+
+def test_peoples_hearts_differ_as_much_as_published() -> None:
+    assert own_maximum_bpm(40, 0.0) == pytest.approx(185.4)
+    assert own_maximum_bpm(41, 1.0) - own_maximum_bpm(41, -1.0) == pytest.approx(21.6)
+    people = Population(7, 600, 2026)
+    errors = [people.rider(number).heart_errors for number in range(600)]
+    assert np.std(errors) == pytest.approx(1.0, abs=0.12)
+    assert np.mean(errors) == pytest.approx(0.0, abs=0.12)
 
 
 def test_heart_jumps_by_at_most_18_bpm_in_a_second() -> None:
