@@ -75,6 +75,7 @@ mutants: $(STAMP) ## Put mistakes into CORE, and tell which of them no test noti
 bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, star, pages
 	$(PY) -m benchmarks.ingest $(ARGS)
 	$(PY) -m benchmarks.bikes
+	$(PY) -m benchmarks.series
 	$(PY) -m benchmarks.latency
 	$(PY) -m benchmarks.alerts
 	$(PY) -m benchmarks.alert_quality

@@ -80,10 +80,10 @@ def produce_backlog(system: System, bikes: int, lines: int) -> int:
         check=True,
         stderr=subprocess.DEVNULL,
     )
-    return asyncio.run(_settled_length(system))
+    return asyncio.run(settled_length(system))
 
 
-async def _settled_length(system: System) -> int:
+async def settled_length(system: System) -> int:
     """The topic's length, once two looks agree: the broker tells of new records a little late."""
     consumer = AIOKafkaConsumer(bootstrap_servers=system.broker.bootstrap_servers)
     await consumer.start()
