@@ -97,7 +97,7 @@ async def measure(system: System, bikes: int, hours: float, faults: str) -> Resu
         await pool.execute("VACUUM ANALYZE")
         rides = await pool.fetch(
             "SELECT ride_id, started_at FROM rides JOIN ride_series USING (ride_id) "
-            "WHERE reading_count > 400 ORDER BY random() LIMIT $1",
+            "WHERE ride_series.reading_count > 400 ORDER BY random() LIMIT $1",
             READ_TIMES,
         )
         return Result(

@@ -91,9 +91,9 @@ async def settled_length(system: System) -> int:
     try:
         before = -1
         now = 0
-        while now != before:
+        while not now or now != before:
             before = now
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
             now = sum((await consumer.end_offsets(partitions)).values())
         return now
     finally:

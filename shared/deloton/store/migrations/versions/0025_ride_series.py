@@ -41,12 +41,7 @@ PACKED = """
 SELECT series.ride_id, reading.at, reading.elapsed_s, reading.heart_rate_bpm, reading.cadence_rpm,
        reading.resistance,
        CASE WHEN reading.number = ANY (series.powerless) THEN NULL
-            ELSE coalesce(reading.power_watts, (
-                SELECT told.power_watts FROM public.bike_powers AS told
-                WHERE told.resistance = reading.resistance
-                AND told.cadence_rpm = reading.cadence_rpm
-            ))
-       END AS power_watts
+            ELSE coalesce(reading.power_watts, told.power_watts) END AS power_watts
 FROM public.ride_series AS series CROSS JOIN LATERAL (
     SELECT number,
            -- Whole numbers below 2^53: exact, and quicker than sums of bigint.
@@ -67,6 +62,8 @@ FROM public.ride_series AS series CROSS JOIN LATERAL (
         number
     )
 ) AS reading
+LEFT JOIN public.bike_powers AS told ON told.resistance = reading.resistance
+    AND told.cadence_rpm = reading.cadence_rpm
 """
 
 BOTH_HOMES = """
