@@ -75,3 +75,10 @@ def test_a_missing_address_is_told_by_its_name() -> None:
     done = run("", "list")
     assert done.returncode == 1
     assert "DATABASE_URL" in done.stderr
+
+
+def test_a_sandbox_key_is_listed_as_one_and_may_erase_nobody(database_url: str) -> None:
+    run(database_url, "create", "--name", "Trial", "--sandbox")
+    assert "sandbox" in run(database_url, "list").stdout.split("\t")
+    refused = run(database_url, "create", "--name", "Trial", "--sandbox", "--scopes", "erase")
+    assert (refused.returncode, "erases nobody" in refused.stderr) == (1, True)

@@ -277,6 +277,28 @@ async def test_the_webhooks_of_a_revoked_key_are_told_nothing(
     assert receiver.bodies == []
 
 
+async def test_a_sandbox_keys_webhook_is_told_of_the_simulated_and_others_of_the_real(
+    fresh: Served, receiver: Receiver, start: Start
+) -> None:
+    async with receiving() as sandbox:
+        await subscribe(fresh, receiver.url, kinds=["ride.ended"])
+        fresh._keys.clear()
+        number, _ = await subscribe(fresh, sandbox.url, kinds=["ride.ended"])
+        await fresh.execute(
+            "UPDATE api_keys SET sandbox = true WHERE key_id = "
+            f"(SELECT key_id FROM webhooks WHERE webhook_id = {number}); "
+            "INSERT INTO bikes VALUES ('SANDBOX0001'); "
+            "INSERT INTO rides (ride_id, bike_serial, started_at) "
+            "VALUES (9001, 'SANDBOX0001', '2026-03-02 09:00Z')"
+        )
+        start()
+        await fresh.execute(END)
+        await receiver.until(lambda: bool(receiver.told))
+        await sandbox.until(lambda: bool(sandbox.told))
+    assert receiver.told == [("ride.ended", 4716)]
+    assert sandbox.told == [("ride.ended", 9001)]
+
+
 async def test_the_worker_tells_how_it_is_and_logs_no_secret_or_address(
     fresh: Served, receiver: Receiver, start: Start
 ) -> None:
