@@ -83,6 +83,7 @@ bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, 
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
 	@if command -v wrk >/dev/null; then $(PY) -m benchmarks.api; else echo "wrk is not installed: the API is not measured"; fi
+	$(PY) -m benchmarks.live_stream
 	$(PY) -m benchmarks.tableau
 	$(PY) -m benchmarks.dashboard
 

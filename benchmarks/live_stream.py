@@ -29,6 +29,8 @@ from demo.guardian import Guardian
 
 # How long each ride has been under way.
 SECONDS = 60
+# So many steps after somebody began, pictures are no more on their way.
+SETTLED = 5
 ROWS = (("all", 1), ("all", 10), ("all", 50), ("bike", 100), ("all", 0))
 
 _FILL = """
@@ -103,7 +105,7 @@ class Heard:
 async def listen(
     address: str, key: str, path: str, heard: Heard, begun: asyncio.Event, *, counts: bool
 ) -> None:
-    """Take what comes; `begun` is set with the first of it. Who counts, takes it apart."""
+    """Take what comes; `begun` is set with the first of it, or the fifth step where they count."""
     unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "gzip"}
     async with (
@@ -112,10 +114,11 @@ async def listen(
     ):
         answer.raise_for_status()
         async for piece in answer.aiter_raw():
-            begun.set()
             heard.taken_bytes += len(piece)
             if counts:
                 heard.steps += unpacked.decompress(piece).count(b"\nid: ")
+            if not counts or heard.steps >= SETTLED:
+                begun.set()
 
 
 async def ask_for_health(address: str, heard: Heard) -> None:
@@ -162,8 +165,6 @@ async def measure(guardian: Guardian, url: str, kind: str, listeners: int, secon
             ]
             for event in begun:
                 await event.wait()
-            # Pictures are on their way.
-            await asyncio.sleep(5)
             watching = asyncio.create_task(ask_for_health(address, heard))
             before, at = cpu_s(process), time.monotonic()
             heard.taken_bytes = heard.steps = 0
