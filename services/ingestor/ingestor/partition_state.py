@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -99,6 +100,8 @@ _decode_notes = msgspec.msgpack.Decoder(list[StreamNote]).decode
 RESTORED_WITHIN = timedelta(days=1)
 REPLAY_HEADER = "deloton-replayed"
 
+_key_of, _value_of = attrgetter("key"), attrgetter("value")
+
 
 class PartitionState:
     """The streams of one partition. A record without a key belongs to the stream b""."""
@@ -140,7 +143,7 @@ class PartitionState:
         out = Assembled()
         replayed: list[Record] = []
         streams = self.streams
-        parsed = parse_messages([record.value for record in records])
+        parsed = parse_messages(list(map(_value_of, records)))
         for record, line in zip(records, parsed, strict=True):
             if record.headers and is_replayed(record):
                 replayed.append(record)
@@ -188,7 +191,7 @@ class PartitionState:
 
     def strangers(self, records: Iterable[Record]) -> set[bytes]:
         """The keys of streams that were never heard here."""
-        keys = {record.key or b"" for record in records} - self.streams.keys()
+        keys = {key or b"" for key in set(map(_key_of, records))} - self.streams.keys()
         return {stream_key(key) for key in keys} - self.streams.keys() if keys else keys
 
     def take_up(self, streams: Iterable[Stream]) -> None:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TypeVar
 
 import asyncpg
@@ -36,6 +37,8 @@ from ingestor.standing import End, Standing, standing
 _log = get_logger(__name__)
 
 T = TypeVar("T")
+
+_at_of = attrgetter("at")
 
 # A worker that has not looked for so long was busy or suspended: what Kafka has got meanwhile
 # is not known yet, so the silence it finds is its own.
@@ -230,7 +233,7 @@ class PartitionWorker:
             lambda: self._outlets.publisher.publish(claim.partition, assembled, unsent)
         )
         self._sent_letters.update(map(_identity, refused))
-        days = {reading.at.date() for reading in (*assembled.readings, *assembled.amended)}
+        days = set(map(datetime.date, map(_at_of, (*assembled.readings, *assembled.amended))))
         await self._insist_on_database(lambda: self._outlets.days.ensure(days))
         offsets, notes = (self.next_offset, next_offset), self.state.notes()
         self._deleted |= await self._insist_on_database(

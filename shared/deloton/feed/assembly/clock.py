@@ -27,6 +27,8 @@ LOOK_EVERY = timedelta(seconds=10)
 # at more closely, and must do so some times in a row.
 LOOK_CLOSELY = timedelta(seconds=3)
 TIMES_IN_STEP = 4
+# Once it is known, it is looked at less often: a bike sends twice a second, and a look is dear.
+LOOK_SELDOM = timedelta(seconds=30)
 # A stream that pauses is looked at anew.
 LONGEST_LOOK = timedelta(seconds=60)
 IN_STEP = timedelta(seconds=1)
@@ -81,7 +83,9 @@ class Clock(Struct, eq=False):
     @property
     def look_after(self) -> timedelta:
         """How long after a look the next one is due."""
-        return LOOK_CLOSELY if 0 < self.in_step < TIMES_IN_STEP else LOOK_EVERY
+        if self.in_step >= TIMES_IN_STEP:
+            return LOOK_SELDOM
+        return LOOK_CLOSELY if self.in_step else LOOK_EVERY
 
     def was_set(self, change: timedelta) -> None:
         """The clock was set: what is known of it changes as much, and looking begins anew."""
