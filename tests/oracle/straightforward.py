@@ -173,13 +173,29 @@ class Expected:
 def read_streams(messages: Iterable[RawMessage]) -> Streams:
     """The lines of each stream in their order, None in place of those that cannot be read.
 
-    A stream is what shares a key; without a key it is what shares a partition.
+    A stream is what shares a key; without a key it is what shares a partition. A line that came
+    before, however long ago, tells nothing.
     """
     streams: Streams = {}
+    told: set[tuple[StreamKey, bytes | None]] = set()
     for partition, offset, key, value in messages:
         lines = streams.setdefault((partition, key), [])
-        lines.append((offset, read_line(offset, value)))
+        line = read_line(offset, value)
+        # Markers alone bear no stamp: they are always the same.
+        if line is not None and line.at is not None:
+            if ((partition, key), value) in told:
+                if line.kind == "system":
+                    take_back_announcement(lines)
+                continue
+            told.add(((partition, key), value))
+        lines.append((offset, line))
     return streams
+
+
+def take_back_announcement(lines: list[tuple[int, Line | None]]) -> None:
+    """What came right before a `[SYSTEM]` line that was told before came again with it."""
+    while lines and (last := lines[-1][1]) is not None and last.kind == "announcement":
+        lines.pop()
 
 
 def expected_rows(streams: Streams, *, waited: bool | Container[StreamKey]) -> Expected:
@@ -220,8 +236,11 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
         if line.kind == "system":
             data, at = line.user_data or {}, stamp_of(line)
             bike = words_or_none(data.get("bike_serial")) or bike
-            if ride is None or ride.key != (bike, at):
-                rides.append(Ride(partition, bike, at, rider_row(data, at), line.firmware))
+            rider = rider_row(data, at)
+            if ride and is_told_in_mid_ride(line, following, rides, announced):
+                take_over(rides, at, rider, line.firmware)
+            elif ride is None or ride.key != (bike, at):
+                rides.append(Ride(partition, bike, at, rider, line.firmware))
         elif belongs(line, rides, announced) == "nowhere yet":
             past, ahead = past_ride_of(line, rides)
             if past is not None:
@@ -249,6 +268,35 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
     if rides:
         rides[-1].announced_over = announced
     return rides
+
+
+def is_told_in_mid_ride(
+    line: Line, following: tuple[Line, Line | None] | None, rides: list[Ride], announced: bool
+) -> bool:
+    """Whether a rider is told while a ride goes on: unannounced, and the count goes on after it."""
+    since_last = stamp_of(line) + rides[-1].ahead - rides[-1].last_at
+    return (
+        not announced
+        and rides[-1].counted_s > 0
+        and timedelta(0) <= since_last <= SILENCE
+        and following is not None
+        and following[0].kind == "ride"
+        and belongs(following[0], rides, announced) == "to this ride"
+    )
+
+
+def take_over(rides: list[Ride], stamp: datetime, rider: Row | None, firmware: str | None) -> None:
+    """The same rider: newer facts. Another: the ride ends, and the count goes on in the next."""
+    ride = rides[-1]
+    if rider is None or ride.rider is None or rider["rider_id"] == ride.rider["rider_id"]:
+        if rider is not None:
+            ride.rider = rider | {"seen_at": ride.started_at}
+        return
+    following = Ride(ride.partition, ride.bike_serial, stamp + ride.ahead, rider, firmware)
+    following.ahead, following.beginnings = ride.ahead, [stamp]
+    following.beginning, following.counted_at = ride.beginning, ride.counted_at
+    following.counted_s = ride.counted_s
+    rides.append(following)
 
 
 def belongs(line: Line, rides: list[Ride], announced: bool) -> str:
@@ -383,7 +431,7 @@ def ride_row(ride: Ride, following: Ride | None, waited: bool) -> Row:
     row: Row = {"rider_id": ride.rider and ride.rider["rider_id"]}
     row |= {"ended_at": None, "end_reason": None, "implausible_count": ride.impossible_lines}
     # Lines that come in bulk tell of a clock only where it is set in mid-ride.
-    row["clock_beginnings"] = ride.beginnings if len(ride.beginnings) > 1 else None
+    row["clock_beginnings"] = ride.beginnings if ride.ahead or len(ride.beginnings) > 1 else None
     if following is None and not waited:
         return row | dict.fromkeys(totals_of([]))
     if following is None:

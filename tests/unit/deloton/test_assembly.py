@@ -296,6 +296,17 @@ def test_a_clock_that_jumps_and_comes_back_leaves_the_ride_whole() -> None:
     assert rides(out)[0].clock_beginnings == [at(0), at(YEAR_S), at(0)]
 
 
+def test_a_ride_that_comes_again_decides_nothing_about_the_rider_who_was_just_told() -> None:
+    former = a_whole_ride(5, rider=a_rider(7001))
+    told = an_announcement(5.75, rider=a_rider(7002))
+    out = assembled([*former, told, *former, *seconds_of_a_ride(6, 9)])
+    assert [(ride.rider_id, ride.started_at) for ride in rides(out)] == [
+        (7001, at(0)),
+        (7002, at(5.75)),
+    ]
+    assert [reading.ride.rider_id for reading in out.readings] == [7001] * 5 + [7002] * 4
+
+
 @pytest.mark.parametrize("lost", [1, 2, 5])
 def test_telemetry_alone_goes_on_with_its_ride_though_a_clock_set_back_showed_its_stamp_before(
     lost: int,

@@ -9,7 +9,7 @@ times ending in `_at` are ours (`clock`). What a line does, by what was heard be
 | **Ride** | it waits for its Telemetry | the same again: a repeat; else the former is a reading of its own, and this one waits | the held line is decided (below) |
 | **Telemetry** | a reading without Ride line; held where it could be of no ride yet | within 1 s: the two are one reading; else the next line decides (below) | a held Telemetry is refused, a held `[SYSTEM]` goes on being held |
 | **`[SYSTEM]`** | a ride begins; in mid-ride, unannounced: it is held | the same | the held line is decided first |
-| **marker, request** | the next ride is announced | the same: it goes on waiting | the held line is decided first |
+| **marker, request** | the next ride is announced | the same: it goes on waiting | a held Telemetry is refused, a held `[SYSTEM]` goes on being held |
 | **silence** (30 s) | the ride ends | the Ride line is a reading; the ride ends | the held line is decided; the ride ends |
 
 Where a **Ride line** belongs (`belonging`, row by row):

@@ -44,7 +44,9 @@ class Stream(StreamState):
         elif type(line) is RideAnnounced:
             accept_announcement(self, line, record, out)
         elif type(line) is Marker or type(line) is RiderRequested:
-            decide_held(self, out)
+            # It may come again with a window of old lines, and decides no rider.
+            if self.held is not None and not isinstance(self.held.line, RideAnnounced):
+                decide_held(self, out)
             self.announced = True
         else:
             assert_never(line)
