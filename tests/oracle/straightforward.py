@@ -292,7 +292,9 @@ def take_over(rides: list[Ride], stamp: datetime, rider: Row | None, firmware: s
         if rider is not None:
             ride.rider = rider | {"seen_at": ride.started_at}
         return
-    following = Ride(ride.partition, ride.bike_serial, stamp + ride.ahead, rider, firmware)
+    started_at = stamp + ride.ahead
+    rider = rider | {"seen_at": started_at}
+    following = Ride(ride.partition, ride.bike_serial, started_at, rider, firmware)
     following.ahead, following.beginnings = ride.ahead, [stamp]
     following.beginning, following.counted_at = ride.beginning, ride.counted_at
     following.counted_s = ride.counted_s
