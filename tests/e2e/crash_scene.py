@@ -28,7 +28,6 @@ from tests.roles import as_role, give_passwords
 # test meets it: by then all its bikes ride. Not faster than life: a bike that stamps a time to come
 # has a clock that is fast.
 FLEET = ("--bikes=1000", "--since=2m", "--back-to-back", "--live", "--faults=light")
-ROOT = Path(__file__).parents[2]
 SESSION_TIMEOUT_S = 3.0
 STOPPED_WITHIN_S = 300.0
 # What a worker says whose last commit Kafka refused for too long, as in a rebalance.
@@ -50,7 +49,7 @@ class Scene:
     workers: dict[str, Program] = field(default_factory=dict)
     ended_by_themselves: list[str] = field(default_factory=list)
     _started: int = 0
-    _fleets: list[Program] = field(default_factory=list)
+    _fleet: Program | None = None
 
     @classmethod
     def prepare(
@@ -70,22 +69,15 @@ class Scene:
 
     def start_fleet(self, seed: int) -> None:
         """Let the bikes ride, from the first line."""
-        self._start_fleet("fleet", "-m", "bike_simulator", *FLEET, f"--seed={seed}")
-
-    def start_odd_fleet(self, seed: int) -> None:
-        """Let a history be played beside it: windows that come again, clocks that are set."""
-        self._start_fleet("odd fleet", "-m", "tests.e2e.odd_fleet", str(seed))
+        command = [sys.executable, "-m", "bike_simulator", *FLEET, f"--seed={seed}"]
+        self._fleet = self._program("fleet", command, {})
+        self._fleet.start()
 
     def stop_fleet(self) -> None:
-        """Let all bikes stop; what they have sent is on the topic."""
-        for fleet in self._fleets:
-            fleet.stop(STOPPED_WITHIN_S)
-        self._fleets.clear()
-
-    def _start_fleet(self, name: str, *arguments: str) -> None:
-        fleet = self._program(name, [sys.executable, *arguments], {"PYTHONPATH": str(ROOT)})
-        fleet.start()
-        self._fleets.append(fleet)
+        """Let the bikes stop; what they have sent is on the topic."""
+        if self._fleet is not None:
+            self._fleet.stop(STOPPED_WITHIN_S)
+            self._fleet = None
 
     def add_worker(self) -> str:
         """Start one more worker and return its name."""
@@ -145,8 +137,7 @@ class Scene:
         deadline = time.monotonic() + within_s
         while not done():
             assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
-            for fleet in self._fleets:
-                assert fleet.running, fleet.explain_end()
+            assert self._fleet is None or self._fleet.running, self._fleet.explain_end()
             self.tend()
             time.sleep(LOOK_EVERY_S)
 
@@ -220,8 +211,9 @@ class Scene:
 
     def leave(self) -> None:
         """End every program."""
-        for program in [*self._fleets, *self.workers.values()]:
-            program.kill()
+        for program in [self._fleet, *self.workers.values()]:
+            if program is not None:
+                program.kill()
 
     def _program(self, name: str, command: list[str], environment: dict[str, str]) -> Program:
         everywhere = {**self.kafka.environment, "RAW_TOPIC": self.site.raw_topic}
