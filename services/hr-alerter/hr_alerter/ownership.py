@@ -42,9 +42,11 @@ AND pg_try_advisory_xact_lock({lock} + mails.alert_id)
 RETURNING mails.alert_id, fence, level, coalesce(seen_at, measured_at) AS seen_at
 """
 
+# Those alone that are in hand: of one whose claim was answered to nobody its owner does not know.
+# Its lease ends, and it is claimed anew.
 _RENEW = """
 UPDATE {table} SET owned_until = greatest(owned_until, now() + $2::interval)
-WHERE owner = $1 AND state = 'sending'
+WHERE owner = $1 AND state = 'sending' AND alert_id = ANY($3::bigint[])
 RETURNING alert_id, fence, coalesce(seen_at, measured_at) AS seen_at
 """
 
@@ -197,9 +199,11 @@ class Owner:
             for row in rows
         ]
 
-    async def renew(self) -> dict[int, Held]:
-        """Keep all claims for longer; return those that are still ours."""
-        rows = await self._pool.fetch(self._asks.renew, self.name, self._leases.claim)
+    async def renew(self, numbers: Collection[int]) -> dict[int, Held]:
+        """Keep the claims of these alerts for longer; return those that are still ours."""
+        rows = await self._pool.fetch(
+            self._asks.renew, self.name, self._leases.claim, list(numbers)
+        )
         return {row["alert_id"]: Held(row["fence"], row["seen_at"]) for row in rows}
 
     async def expire_unowned(self, fresh_from: datetime) -> dict[int, AlertLevel]:

@@ -143,7 +143,8 @@ class Sender:
     async def _renew(self, kind: MailKind) -> None:
         owner = self._owners[kind]
         ours = {mail: fence for mail, fence in self._in_hand.items() if mail.kind is kind}
-        held = {MailId(kind, number): one for number, one in (await owner.renew()).items()}
+        renewed = await owner.renew(_numbers(ours, kind))
+        held = {MailId(kind, number): one for number, one in renewed.items()}
         self._forget({one for one in ours if one not in held or held[one].fence != ours[one]})
         fresh_from = datetime.now(UTC) - self._rules.max_age
         self._note_expired(kind, await owner.expire_unowned(fresh_from))

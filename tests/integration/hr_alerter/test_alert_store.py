@@ -186,11 +186,24 @@ async def test_an_alert_is_claimed_by_one_alone_until_its_lease_is_over(
     [claim] = await ours.claim(10)
     assert (claim.level, claim.fence) == (HIGH, 1)
     assert await theirs.claim(10) == await ours.claim(10) == []
-    assert await ours.renew() == {claim.alert_id: Held(1, claim.seen_at)}
+    assert await ours.renew([claim.alert_id]) == {claim.alert_id: Held(1, claim.seen_at)}
     await asyncio.sleep(0.4)
     [theirs_now] = await theirs.claim(10)
     assert (theirs_now.alert_id, theirs_now.fence) == (claim.alert_id, 2)
-    assert await ours.renew() == {}
+    assert await ours.renew([claim.alert_id]) == {}
+
+
+async def test_an_alert_whose_claim_was_never_heard_of_is_soon_claimed_anew(
+    pool: asyncpg.Pool,
+) -> None:
+    """The answer got lost: the row says who owns it, and its owner does not know."""
+    await stored(pool, an_alert(await a_ride(pool)))
+    ours = an_owner(pool, claim=0.3)
+    [unheard] = await ours.claim(10)
+    while not (claimed := await ours.claim(10)):
+        assert await ours.renew([]) == {}
+        await asyncio.sleep(0.05)
+    assert [(each.alert_id, each.fence) for each in claimed] == [(unheard.alert_id, 2)]
 
 
 async def test_who_comes_back_finds_another_fence_and_may_do_nothing(pool: asyncpg.Pool) -> None:
@@ -224,7 +237,7 @@ async def test_while_a_mail_is_out_its_alert_is_no_others_for_longer(pool: async
     ours, theirs = an_owner(pool, claim=0.1, sending=30), an_owner(pool)
     [claim] = await ours.claim(1)
     await begun(ours, claim)
-    await ours.renew()
+    await ours.renew([claim.alert_id])
     await asyncio.sleep(0.2)
     assert await theirs.claim(1) == []
 
