@@ -146,6 +146,10 @@ async def test_a_key_tells_when_it_was_used_and_opens_nothing_once_it_has_expire
     ]
 
 
+# May hold the digits of a year.
+BY_CHANCE = {"ms", "request_id", "key_id", "timestamp"}
+
+
 async def test_the_log_tells_who_read_whose_data_and_nothing_of_them(served: Served) -> None:
     asked = [
         ("/v1/rides?town=Exampleton", "/v1/rides", 200, 2, [7001]),
@@ -164,14 +168,15 @@ async def test_the_log_tells_who_read_whose_data_and_nothing_of_them(served: Ser
             assert answer.headers["x-request-id"] == own["X-Request-Id"]
         made = await client.get("/v1/daily", headers={"X-Request-Id": "not ours\\"})
         assert re.fullmatch("[0-9a-f]{16}", made.headers["x-request-id"])
-    log = served.program.log_file.read_text()
-    lines = {line.get("request_id"): line for line in map(json.loads, log.splitlines())}
+    log = [json.loads(line) for line in served.program.log_file.read_text().splitlines()]
+    lines = {line.get("request_id"): line for line in log}
     for number, (_, route, status, rows, rider_ids) in enumerate(asked):
         line = lines[f"{key_id}.{number}"]
         assert (line["key_id"], line["route"], line["status"]) == (key_id, route, status)
         assert (line["rows"], line["rider_ids"]) == (rows, rider_ids)
         assert line["ms"] > 0
-    assert PERSONAL.findall(log) == []
+    told = [{name: line[name] for name in line.keys() - BY_CHANCE} for line in log]
+    assert PERSONAL.findall(json.dumps(told)) == []
 
 
 async def test_a_revoked_key_soon_opens_nothing(served: Served) -> None:
