@@ -243,8 +243,9 @@ class LiveFeed:
         parts = await self._written("changes", number, at, told)
         self._seen, self._number = told.seen, number
         self._steps.append(Step(number, taken_s, parts))
-        while sum(step.size for step in self._steps) > KEPT_BYTES or (
-            taken_s - self._steps[0].taken_s > RESUMED_WITHIN_S
+        while len(self._steps) > 1 and (
+            sum(step.size for step in self._steps) > KEPT_BYTES
+            or taken_s - self._steps[0].taken_s > RESUMED_WITHIN_S
         ):
             self._steps.popleft()
         if self._picture_wanted.is_set():
@@ -252,10 +253,11 @@ class LiveFeed:
 
     async def _take_picture(self) -> None:
         self._picture_wanted.clear()
-        at, taken_s = datetime.now(UTC), time.monotonic()
+        at = datetime.now(UTC)
         told = await self._fetch(None)
         parts = await self._written("picture", self._number, at, told)
-        self._picture = Step(self._number, taken_s, parts)
+        # By when it was ready: one that took long to make is of use, too.
+        self._picture = Step(self._number, time.monotonic(), parts)
         if self._seen is None:
             self._seen = told.seen
 
