@@ -32,7 +32,7 @@ Given = Union[T, ColumnElement[T]]  # noqa: UP007 - with a type variable
 BEFORE_START: Final = timedelta(days=1)
 AFTER_START: Final = timedelta(days=2)
 
-# The view of migration 0025: columns as those of the rows.
+# The view of migration 0021: columns as those of the rows.
 packed_readings: Final = Table(
     "packed_readings",
     MetaData(),

@@ -3,7 +3,7 @@
 A reading takes five bytes there, beside a hundred as a row. Nothing is rounded: what is left out
 (a power that `bike_powers` tells, a count that is the reading's number) was compared first, value
 by value. Who packs holds the ride, so that nobody changes it meanwhile; who changes it later takes
-the series away (migration 0025). So a series, where there is one, tells what the rows tell.
+the series away (migration 0021). So a series, where there is one, tells what the rows tell.
 """
 
 from collections.abc import Sequence

@@ -171,7 +171,7 @@ def test_the_simulated_fleet_bears_the_marks() -> None:
 
 
 def test_migration_rules_and_simulator_mean_the_same_marks() -> None:
-    migration = import_module("deloton.store.migrations.versions.0028_sandbox")
+    migration = import_module("deloton.store.migrations.versions.0027_sandbox")
     for marks in (migration, riders):
         assert marks.SANDBOX_BIKES == SANDBOX_BIKES
         assert marks.FIRST_SANDBOX_RIDER_ID == FIRST_SANDBOX_RIDER_ID

@@ -168,7 +168,7 @@ async def test_what_grew_too_old_is_forgotten_from_the_beginning_on(
 
 
 def test_the_migration_means_what_rules_and_tables_mean() -> None:
-    migration = import_module("deloton.store.migrations.versions.0023_changes")
+    migration = import_module("deloton.store.migrations.versions.0020_changes")
     assert tuple(ChangeKind) == migration.KINDS
     assert (migration.CANARY_BIKE, migration.FIRST_CANARY_RIDER_ID) == (
         CANARY_BIKE,

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0028"
-down_revision = "0024"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
@@ -170,7 +170,7 @@ def downgrade() -> None:
     for function in FUNCTIONS:
         op.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM {ROLE}")
     op.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {ROLE}")
-    for noting in (_revision("0023").NOTE_RIDE, _revision("0023").NOTE_RIDER):
+    for noting in (_revision("0020").NOTE_RIDE, _revision("0020").NOTE_RIDER):
         op.execute(noting.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
     op.drop_index("ix_rides_sandbox", "rides")
     op.drop_column("changes", "simulated")
@@ -179,7 +179,7 @@ def downgrade() -> None:
 
 def set_views(first_hidden_rider_id: int, bikes: str) -> None:
     op.execute(
-        f"CREATE OR REPLACE VIEW analytics.fact_alerts AS {_revision('0021').FACT_ALERTS} "
+        f"CREATE OR REPLACE VIEW analytics.fact_alerts AS {_revision('0023').FACT_ALERTS} "
         f"WHERE a.rider_id IS NULL OR a.rider_id < {first_hidden_rider_id}"
     )
     dim_bikes = _revision("0013").DIM_BIKES.format(condition=f"WHERE {bikes}")

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 
 from deloton.store.byte import Byte
 
-revision = "0025"
-down_revision = "0023"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
