@@ -215,6 +215,8 @@ class IngestorApp(faust.App):
             await self._insist.on("database", database.is_transient, days.maintain)
 
     async def _pack_rides(self) -> None:
+        if self.settings.pack_after_s is None:
+            return
         packer = Packer(self._require_outlets().pool, self.settings.pack_after_s)
         while not self.should_stop:
             await self.sleep(await self._insist.on("database", database.is_transient, packer.pack))

@@ -13,8 +13,8 @@ class IngestorSettings(DatabaseSettings, KafkaSettings):
     consumer_group: str = "ingestor"
     metrics_port: Port = 9100
     readings_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    # A ride that is packed and then goes on is packed twice: most that do go on within a minute.
-    pack_after_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    # None: not at all. Rows stay beside a packed ride as yet: packing costs more than it saves.
+    pack_after_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     # A worker that has been silent this long loses its partitions to the others.
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 30.0
     # Together they bound the memory: what lies fetched, and what is worked on at once.
