@@ -40,5 +40,11 @@ def acknowledge() -> None:
     said: Any = st.session_state["danger-desk"]["seen"]
     name = str(said["name"]).strip()[: danger.LONGEST_NAME]
     note = str(said["note"]).strip()[: danger.LONGEST_NOTE]
-    if name:
+    if not name:
+        return
+    try:
         queries().acknowledge(int(said["alert"]), name, note)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        st.toast("The database does not answer: nobody was told. Try again.", icon="⚠️")
