@@ -115,6 +115,9 @@ async def test_an_export_holds_all_and_is_audited(fresh: Served) -> None:
         "INSERT INTO refused_addresses (rider_id, digest, because) VALUES (7001, 'x', 'bounced')"
     )
     await fresh.execute("INSERT INTO ride_hearts (ride_id, held_bpm) VALUES (4711, 165)")
+    await fresh.execute(
+        "INSERT INTO danger_acknowledgements (alert_id, staff_name, note) VALUES (1, 'Zoe', 'rang')"
+    )
     async with await fresh.client(Scope.READ, Scope.PERSONAL) as client:
         answer = await client.get("/v1/riders/7001/export", params={"reason": "asked by mail"})
     assert "attachment" in answer.headers["content-disposition"]
@@ -124,6 +127,8 @@ async def test_an_export_holds_all_and_is_audited(fresh: Served) -> None:
     assert [refused["because"] for refused in told["refused_addresses"]] == ["bounced"]
     assert [alert["alert_id"] for alert in told["alerts"]] == [1, 2]
     assert [(row["alert_id"], row["state"]) for row in told["recoveries"]] == [(1, "sent")]
+    assert [(row["alert_id"], row["note"]) for row in told["staff_notes"]] == [(1, "rang")]
+    assert "Zoe" not in answer.text
     assert [(ride["ride_id"], len(ride["readings"])) for ride in told["rides"]] == [
         (4711, 100),
         (4712, 100),

@@ -564,6 +564,9 @@ class Export(Answer):
     recoveries: list[dict[str, Any]] = Field(
         description="Hearts that were back to normal after alerts, and the mails about it."
     )
+    staff_notes: list[dict[str, Any]] = Field(
+        description="What staff noted when they saw to a danger, and when."
+    )
     audit: list[dict[str, Any]] = Field(
         description="What was deleted or handed out, by which key, when and why."
     )

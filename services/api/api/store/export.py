@@ -18,6 +18,7 @@ from api.store.told import Fields, list_of, told
 from deloton.store.ride_readings import readings_of
 from deloton.store.tables import (
     audit,
+    danger_acknowledgements,
     heart_rate_alerts,
     heart_rate_recoveries,
     refused_addresses,
@@ -62,6 +63,17 @@ _RECOVERIES = _rows_of(
     .join(heart_rate_alerts, heart_rate_alerts.c.alert_id == heart_rate_recoveries.c.alert_id)
     .where(heart_rate_alerts.c.rider_id == _RIDER_ID)
     .order_by(heart_rate_recoveries.c.measured_at)
+)
+# What the staff noted of a danger; who of them is another person's data.
+_NOTES = _rows_of(
+    select(
+        danger_acknowledgements.c.alert_id,
+        danger_acknowledgements.c.note,
+        danger_acknowledgements.c.acknowledged_at,
+    )
+    .join(heart_rate_alerts, heart_rate_alerts.c.alert_id == danger_acknowledgements.c.alert_id)
+    .where(heart_rate_alerts.c.rider_id == _RIDER_ID)
+    .order_by(danger_acknowledgements.c.acknowledged_at)
 )
 # What was deleted or handed out of a rider's data; not of single rides.
 _AUDIT = _rows_of(
@@ -118,6 +130,7 @@ async def export_rider(database: Database, rider_id: int) -> AsyncIterator[bytes
         "refused_addresses": await rows(_REFUSED),
         "alerts": await rows(_ALERTS),
         "recoveries": await rows(_RECOVERIES),
+        "staff_notes": await rows(_NOTES),
         "audit": await rows(_AUDIT),
     }
     found = await database.rows(Question(_RIDE_IDS, {"rider_id": rider_id}))

@@ -39,6 +39,8 @@ def upgrade() -> None:
         op.f("ix_danger_acknowledgements_alert_id"), "danger_acknowledgements", ["alert_id"]
     )
     op.execute("GRANT SELECT, INSERT ON danger_acknowledgements TO dashboard")
+    # What was noted of a rider goes into the rider's export; who noted it does not.
+    op.execute("GRANT SELECT (alert_id, note, acknowledged_at) ON danger_acknowledgements TO api")
 
 
 def downgrade() -> None:

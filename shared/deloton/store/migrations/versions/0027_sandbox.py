@@ -74,6 +74,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON %I TO {ROLE}', readable);
     END LOOP;
     GRANT SELECT (ride_id) ON ride_series TO {ROLE};
+    GRANT SELECT (alert_id, note, acknowledged_at) ON danger_acknowledgements TO {ROLE};
 END $$
 """  # noqa: S608  names of our own
 # What an export and webhooks write, of the key that asks.
