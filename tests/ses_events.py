@@ -35,7 +35,7 @@ def a_bounce(
     return {"eventType": "Bounce", "mail": mail, "bounce": bounce}
 
 
-def a_complaint(message_id: str, to: str) -> dict[str, Any]:
+def a_complaint(message_id: str, to: str, kind: str = "abuse") -> dict[str, Any]:
     """A recipient called a mail spam."""
     complaint = {
         "complainedRecipients": [{"emailAddress": to}],
@@ -43,7 +43,7 @@ def a_complaint(message_id: str, to: str) -> dict[str, Any]:
         "feedbackId": "0102018e-feedback-000001",
         "complaintSubType": None,
         "userAgent": "Example-Feedback-Loop/1.0",
-        "complaintFeedbackType": "abuse",
+        "complaintFeedbackType": kind,
         "arrivalDate": AT,
     }
     return {"eventType": "Complaint", "mail": a_mail(message_id, to), "complaint": complaint}

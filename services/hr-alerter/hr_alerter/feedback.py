@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-conten
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,13 @@ from hr_alerter.alerts import AlertState
 FOR_GOOD: Final = "Permanent"
 # A mail that was accepted is stored within milliseconds, or once the database is back.
 EARLY: Final = timedelta(minutes=5)
+# Words of a complaint (RFC 5965, RFC 6591) that are none: its reader took the mail out of the spam,
+# a server could not make sure that it was ours.
+NO_COMPLAINT: Final = frozenset({"not-spam", "auth-failure"})
+
+# PostgreSQL keeps no NUL, so nothing of ours has one; a moment without a zone is none.
+_Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Feedback(Struct, frozen=True):
@@ -38,12 +45,12 @@ class Feedback(Struct, frozen=True):
 
 
 class _Recipient(Struct, rename="camel"):
-    email_address: str
+    email_address: _Text
 
 
 class _Mail(Struct, rename="camel"):
-    message_id: str
-    timestamp: datetime | None = None
+    message_id: _Text
+    timestamp: _Moment | None = None
 
 
 class _Bounce(Struct, rename="camel"):
@@ -53,6 +60,7 @@ class _Bounce(Struct, rename="camel"):
 
 class _Complaint(Struct, rename="camel"):
     complained_recipients: list[_Recipient] = []
+    complaint_feedback_type: str | None = None
 
 
 class _Event(Struct, rename="camel"):
@@ -75,10 +83,13 @@ def parse_feedback(text: str) -> Feedback | None:
 
     Raises `msgspec.DecodeError` for what is no such document.
     """
-    event = _event_of(_notification_of(text).message or text)
+    try:
+        event = _event_of(_notification_of(text).message or text)
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deep") from error
     if event.bounce and event.bounce.bounce_type == FOR_GOOD:
         return _of(event, AlertState.BOUNCED, event.bounce.bounced_recipients)
-    if event.complaint:
+    if event.complaint and event.complaint.complaint_feedback_type not in NO_COMPLAINT:
         return _of(event, AlertState.COMPLAINED, event.complaint.complained_recipients)
     return None
 

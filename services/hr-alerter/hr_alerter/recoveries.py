@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from hr_alerter.recovery import Recovery
 
-# Of a ride's alerts the newest that was mailed: of several in one danger it is the last word. What
-# was normal before that danger was last seen says nothing of its end. A row that came to nothing
-# gives way: the danger had come back, or no provider took the mail in time.
+# Of a ride's alerts the newest, if it was mailed: of several in one danger it is the last word, and
+# who was not told of the worst is not told to ride on. What was normal before that danger was last
+# seen says nothing of its end. A row that came to nothing gives way: the danger had come back and
+# is over anew, or the row came, or no provider took the mail, in time.
 _STORE = """
 INSERT INTO heart_rate_recoveries AS recoveries (
     alert_id, level, measured_at, seen_at, heart_rate_bpm, state, settled_at
@@ -20,21 +21,21 @@ SELECT alert_id, level, said.since, said.seen_at, said.bpm, new.state,
 FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::smallint[])
      AS said (ride_id, since, seen_at, bpm)
 CROSS JOIN LATERAL (
-    SELECT alert_id, level, coalesce(alerts.seen_at, measured_at) AS danger_at
+    SELECT alert_id, level, alerts.state, coalesce(alerts.seen_at, measured_at) AS danger_at
     FROM heart_rate_alerts AS alerts
-    WHERE alerts.ride_id = said.ride_id AND alerts.state = 'sent'
+    WHERE alerts.ride_id = said.ride_id
     ORDER BY measured_at DESC, alert_id DESC LIMIT 1
 ) AS told
 CROSS JOIN LATERAL (
     SELECT CASE WHEN said.seen_at < $5 THEN 'expired' ELSE 'pending' END AS state
 ) AS new
-WHERE told.danger_at < said.since
+WHERE told.state = 'sent' AND told.danger_at < said.since
 ORDER BY alert_id
 ON CONFLICT (alert_id) DO UPDATE SET
     measured_at = excluded.measured_at, seen_at = excluded.seen_at,
     heart_rate_bpm = excluded.heart_rate_bpm, state = 'pending', settled_at = NULL
 WHERE recoveries.state = 'expired' AND excluded.state = 'pending'
-AND excluded.measured_at > recoveries.measured_at
+AND (excluded.measured_at > recoveries.measured_at OR recoveries.seen_at < $5)
 RETURNING state
 """
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -230,7 +230,10 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         for state in stored.states:
             metrics.RECOVERIES.labels(state).inc()
-        looked_into = {one.sample.ride_id for one in recoveries} - set(stored.waiting)
+        # What came too late was of no use: it is said again once it is.
+        fresh_from = datetime.now(UTC) - self._rules.max_age
+        of_use = {one.sample.ride_id for one in recoveries if one.sample.measured_at >= fresh_from}
+        looked_into = of_use - set(stored.waiting)
         for watch in self._watches.values():
             watch.end_waiting(looked_into)
         if stored.states:

@@ -222,3 +222,14 @@ def test_a_place_that_cannot_be_meant_is_refused_at_the_start(
     monkeypatch.setenv("EXPORT_STORE", store)
     with pytest.raises(SettingsError, match="EXPORT_STORE: must be like"):
         ApiSettings.from_environment()
+
+
+async def test_an_address_that_is_not_ours_opens_nothing_whatever_it_says(
+    exporting: Served,
+) -> None:
+    async with await exporting.client(*ALL_OF_PERSONS) as client:
+        begun = await client.post("/v1/riders/7001/exports")
+        ready = await until(client, begun.headers["Location"], "ready")
+        for signature in ("", "x", "%C3%A9", "%00"):
+            address = f"/downloads/{ready['export_id']}?until=9999999999&signature={signature}"
+            assert (await client.get(address)).status_code == 404, signature

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from deloton.events import HeartRate
 from deloton.rules.heart_rate import AlertLevel
@@ -87,6 +88,18 @@ async def test_who_was_not_told_of_the_danger_is_not_told_of_its_end(
     assert await store_recoveries(site.database, [over(ride)], MAX_AGE) == Stored([], waiting)
 
 
+@pytest.mark.parametrize(
+    "state", ["pending", "expired", "undeliverable", "failed", "unknown", "bounced", "complained"]
+)
+async def test_who_was_told_of_less_than_the_worst_is_not_told_to_ride_on(
+    site: AlerterSite, state: str
+) -> None:
+    ride = await site.a_ride()
+    await an_alert(site, ride, AlertLevel.HIGH, ago_s=100)
+    await an_alert(site, ride, AlertLevel.CRITICAL, state=state)
+    assert await stored(site.database, over(ride)) == []
+
+
 async def test_what_was_normal_before_the_danger_says_nothing_of_its_end(site: AlerterSite) -> None:
     ride = await site.a_ride()
     await an_alert(site, ride, ago_s=30)
@@ -100,7 +113,13 @@ async def test_what_is_told_too_late_has_expired_and_a_later_end_takes_its_place
     await an_alert(site, ride, ago_s=400)
     assert await stored(site.database, over(ride, since_s=300, seen_s=200)) == ["expired"]
     assert await stored(site.database, over(ride, since_s=300, seen_s=200)) == []
-    assert await stored(site.database, over(ride, since_s=65, seen_s=5)) == ["pending"]
+    # The same end, seen late at first; taken back, only another one takes its place.
+    since = await site.database.fetchval("SELECT measured_at FROM heart_rate_recoveries")
+    same = [replace(over(ride, seen_s=seconds), since=since) for seconds in (5, 1)]
+    assert await stored(site.database, same[0]) == ["pending"]
+    await withdraw_recoveries(site.database, {ride})
+    assert await stored(site.database, same[1]) == []
+    assert await stored(site.database, over(ride, since_s=65, seen_s=0)) == ["pending"]
     await withdraw_recoveries(site.database, {ride})
     assert await recoveries(site, "state, owner") == [("expired", None)]
 
@@ -217,6 +236,23 @@ async def test_restarts_and_repeated_heart_rates_neither_lose_nor_repeat_it(
     await site.until_settled(2)
     assert site.mails() == {"rider7001@example.com": 2, "rider7002@example.com": 1}
     assert await recoveries(site, "state") == [("sent",)]
+
+
+async def test_an_end_that_was_seen_too_late_is_mailed_once_it_is_of_use(
+    site: AlerterSite,
+) -> None:
+    ride = Ride(site, await site.a_ride(), ago(700))
+    await an_alert(site, ride.ride_id, ago_s=760)
+    site.start_alerter(ALERT_MAX_AGE_S="120")
+    await ride.goes_on(*CALM * 5)
+
+    async def is_expired() -> bool:
+        return await recoveries(site, "state") == [("expired",)]
+
+    await eventually(is_expired)
+    await ride.goes_on(*CALM * 6)
+    await eventually(lambda: is_sent(site, 1))
+    assert len(site.ses.accepted) == 1
 
 
 SWITCH_OFF = "INSERT INTO rider_limits (rider_id, alerts_on) VALUES (7001, false)"

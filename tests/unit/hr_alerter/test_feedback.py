@@ -46,8 +46,10 @@ def test_what_is_told_minutes_after_the_mail_is_not_early(
         a_bounce("m", TO, "Transient", "MailboxFull"),
         a_bounce("m", TO, "Undetermined", "Undetermined"),
         a_delivery("m", TO),
+        a_complaint("m", TO, "not-spam"),
+        a_complaint("m", TO, "auth-failure"),
     ],
-    ids=["full mailbox", "undetermined", "delivery"],
+    ids=["full mailbox", "undetermined", "delivery", "taken out of the spam", "not proven ours"],
 )
 def test_what_may_pass_or_is_well_changes_nothing(event: dict[str, object]) -> None:
     assert parse_feedback(json.dumps(event)) is None
@@ -57,7 +59,9 @@ def test_what_may_pass_or_is_well_changes_nothing(event: dict[str, object]) -> N
     "text",
     ["", "Successfully validated SNS topic for Amazon SES event publishing.", "[]", "{}", '"x"',
      '{"eventType": "Bounce", "mail": {}}', '{"Message": "no JSON"}', '{"Message": 1}',
-     '{"eventType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bounceType": 5}}'],
+     '{"eventType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bounceType": 5}}',
+     json.dumps(a_bounce("m", "a\0@example.com")), json.dumps(a_bounce("m\0", TO)),
+     json.dumps(a_bounce("m", TO, sent_at="2026-03-02T09:15:04")), '{"x":' + "[" * 100_000],
 )  # fmt: skip
 def test_what_is_no_word_about_a_mail_is_refused(text: str) -> None:
     with pytest.raises(msgspec.DecodeError):

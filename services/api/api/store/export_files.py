@@ -150,7 +150,8 @@ class FolderFiles:
 
 def is_signed(export: Stored, until: int, signature: str) -> bool:
     """Whether an address of a folder's file is ours, and still opens it."""
-    is_genuine = hmac.compare_digest(signature, _signature(export.export_id, until, export.secret))
+    genuine = _signature(export.export_id, until, export.secret)
+    is_genuine = hmac.compare_digest(signature.encode(), genuine.encode())
     return is_genuine and until >= time.time()
 
 

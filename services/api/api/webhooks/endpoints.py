@@ -5,15 +5,17 @@ addresses: nobody gets a second chance to say another. Redirects are not followe
 environment not asked, and of an answer only its status is read.
 """
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from api.contract.webhook_rules import check_url, is_public
 
@@ -33,22 +35,36 @@ class PublicResolver(AbstractResolver):
     def __init__(self, private_hosts: Collection[str]) -> None:
         """`private_hosts` may lead anywhere."""
         self._private_hosts = private_hosts
-        self._inner = ThreadedResolver()
+        # Of our own, one for each connection: the loop's few threads would all wait for the name
+        # servers of one partner that do not answer.
+        self._threads = ThreadPoolExecutor(MOST_CONNECTIONS, thread_name_prefix="names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The addresses of a name. Raises `NotPublic` where any of them is not public."""
-        found = await self._inner.resolve(host, port, family)
+        asked = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, asked)
+        addresses = [(kind, str(at[0])) for kind, _, _, _, at in found]
         if host not in self._private_hosts:
-            for each in found:
-                if not is_public(ipaddress.ip_address(each["host"].partition("%")[0])):
+            for _, address in addresses:
+                if not is_public(ipaddress.ip_address(address.partition("%")[0])):
                     raise NotPublic(f"{host} leads to an address that is not public")
-        return found
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=kind,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, address in addresses
+        ]
 
     async def close(self) -> None:
-        """Nothing is held."""
-        await self._inner.close()
+        """What still waits for an answer is waited for by nobody."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Endpoints:
