@@ -220,7 +220,7 @@ class WatchedRide(Struct):
         decided = self.decide(beat, rules) if beat else ()
         said = [run.say(sample, at >= fresh_from) for run in decided]
         if said:
-            self.calm.await_recovery()
+            self.calm.see_danger(at, sample.heart_rate_bpm, decided[0].limit.level)
             # The less severe ones are said with the most severe one.
             return said[0]
         return self.calm.take(at, sample) if beat and self.calm.is_awaited else None

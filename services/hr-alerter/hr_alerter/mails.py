@@ -118,13 +118,18 @@ RELIEF: Final = {
     ),
     AlertLevel.HIGH: Relief(
         "your heart rate was high",
-        "If you feel well, you can ride on: build up slowly, and ease off sooner.",
+        "Do not push again in this ride: pedal gently until you stop.",
     ),
     AlertLevel.CRITICAL: Relief(
         "your heart rate was very high",
         "What we advised still holds: rest, and do not ride on today.",
     ),
 }
+# One mail a ride and level: whoever reads that all is well must not rely on hearing of us again.
+ONCE: Final = (
+    "Watch it yourself from here: if it happens again, stop and rest. We will not write about it "
+    "again in this ride."
+)
 CALL_ALL_THE_SAME: Final = (
     "Call 999 (or 112) all the same for pain in your chest, shortness of breath that rest does not "
     "ease, fainting, sudden confusion or weakness."
@@ -232,6 +237,7 @@ def _facts_of_relief(alert: BegunAlert) -> dict[str, object]:
         "lead": RELIEF_LEAD,
         "before": relief.before,
         "advice": relief.advice,
+        "once": ONCE,
         "call": CALL_ALL_THE_SAME,
         "bar": _RELIEF_BAR,
     }

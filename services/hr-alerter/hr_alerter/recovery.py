@@ -4,6 +4,10 @@ A heart is back to normal at a rate well within its limits: not just below the o
 passed. It has stayed so once that was seen often enough, without a longer gap, without a reading
 beyond in between. Seconds without a reading that can be believed neither count nor break it.
 
+A sensor that errs shows a normal rate while the heart races, for minutes. So the heart must have
+been followed from the danger on, in steps that hearts make, and must keep moving as hearts do.
+Whom we lost from sight we do not call well, until the danger is seen again and its end with it.
+
 It is said again now and then until somebody has looked into it: whether a mail went out about the
 danger, and whether this one did already, the rows know.
 """
@@ -25,6 +29,13 @@ GAP_S: Final = 10.0
 # More than a sensor wavers by, and than an episode may come back within its limit.
 WITHIN_BPM: Final = 5
 SAY_AGAIN_AFTER_S: Final = 15
+# Between two readings that are believed a heart is followed: a second's step (`SensorRules`), and
+# what the fastest hearts lose in a second after exercise. Unseen for longer, it is lost.
+STEP_BPM: Final = 12.0
+FALLS_BPM_PER_S: Final = 0.5
+LOST_AFTER_S: Final = 30.0
+# So many readings of one number are none of a heart.
+STILL_READINGS: Final = 15
 
 
 class Recovery(Struct, frozen=True):
@@ -59,28 +70,55 @@ class NormalRange(Struct, frozen=True):
 
 
 class Calm(Struct):
-    """What a ride's heart has shown since it was last told of a danger; `is_awaited`: it was."""
+    """What a ride's heart has shown since it was last told of a danger; `is_awaited`: it was.
+
+    `is_followed`: nothing but steps that hearts make since that `danger`. `same` counts readings of
+    one number in a row.
+    """
 
     normal: NormalRange
     is_awaited: bool = False
+    danger: AlertLevel | None = None
+    is_followed: bool = False
     count: int = 0
     since: datetime | None = None
     last_at: float = 0.0
+    last_bpm: int = 0
+    same: int = 0
 
     def await_recovery(self) -> None:
         """A danger was told, or is to be; what was seen until now says nothing of its end."""
         self.is_awaited = True
         self.count = 0
 
+    def see_danger(self, at: float, bpm: int, level: AlertLevel) -> None:
+        """A danger is told by this reading: follow the heart from here on.
+
+        A heart that raced when it was lost from sight is not found again by a low rate.
+        """
+        self.await_recovery()
+        if level is not AlertLevel.LOW or self.danger in (None, level) or self.is_followed:
+            self.danger, self.is_followed = level, True
+        self.last_at, self.last_bpm, self.same = at, bpm, 1
+
     def take(self, at: float, sample: HeartRate) -> Recovery | None:
         """Count a reading that is believed, `at` seconds since the epoch; say what it comes to."""
-        if at - self.last_at >= GAP_S or not self.normal.holds(sample.heart_rate_bpm):
+        if not self._follow(at, sample.heart_rate_bpm):
             self.count = 0
-        self.last_at = at
-        if not self.normal.holds(sample.heart_rate_bpm):
             return None
         self.count += 1
         if self.count == 1 or self.since is None:
             self.since = sample.measured_at
         late = self.count - STAYS_S
         return Recovery(sample, self.since) if late >= 0 and late % SAY_AGAIN_AFTER_S == 0 else None
+
+    def _follow(self, at: float, bpm: int) -> bool:
+        """Whether a reading counts: one of a heart that was followed, is normal, and moves."""
+        apart_s, step_bpm = at - self.last_at, abs(bpm - self.last_bpm)
+        is_step = step_bpm <= STEP_BPM + FALLS_BPM_PER_S * apart_s
+        self.is_followed = self.is_followed and is_step and apart_s <= LOST_AFTER_S
+        self.same = 1 if step_bpm else self.same + 1
+        self.last_at, self.last_bpm = at, bpm
+        if apart_s >= GAP_S:
+            self.count = 0
+        return self.is_followed and self.same < STILL_READINGS and self.normal.holds(bpm)

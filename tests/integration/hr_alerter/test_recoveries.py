@@ -244,7 +244,7 @@ async def test_an_end_that_was_seen_too_late_is_mailed_once_it_is_of_use(
     ride = Ride(site, await site.a_ride(), ago(700))
     await an_alert(site, ride.ride_id, ago_s=760)
     site.start_alerter(ALERT_MAX_AGE_S="120")
-    await ride.goes_on(*CALM * 5)
+    await ride.goes_on(*[HIGH] * 4, *CALM * 5)
 
     async def is_expired() -> bool:
         return await recoveries(site, "state") == [("expired",)]

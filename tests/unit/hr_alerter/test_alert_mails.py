@@ -138,7 +138,7 @@ def a_relief(level: AlertLevel = AlertLevel.HIGH, link: str = "") -> EmailMessag
     ("level", "advice"),
     [
         (AlertLevel.LOW, "unusually low. If you felt weak or light-headed, stop for today"),
-        (AlertLevel.HIGH, "was high. If you feel well, you can ride on"),
+        (AlertLevel.HIGH, "was high. Do not push again in this ride"),
         (AlertLevel.CRITICAL, "very high. What we advised still holds: rest, and do not ride on"),
     ],
 )
@@ -150,6 +150,13 @@ def test_back_to_normal_takes_nothing_back_of_what_was_advised(
         assert advice in said
         assert "Call 999 (or 112) all the same" in said
         assert "no diagnosis" in said
+
+
+@pytest.mark.parametrize("level", AlertLevel)
+def test_back_to_normal_lets_nobody_ride_on_and_wait_for_a_second_mail(level: AlertLevel) -> None:
+    for said in map(in_one_line, parts(a_relief(level))):
+        assert "We will not write about it again in this ride" in said
+        assert "ride on" not in said.replace("do not ride on", "")
 
 
 def test_back_to_normal_stands_in_the_alerts_thread_and_has_a_way_out() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from deloton.rules.heart_rate import LimitPolicy, OwnLimits, limits_of
 from deloton.testing import at
-from hr_alerter.episodes import EpisodeRules, PartitionWatch
+from hr_alerter.episodes import Alert, EpisodeRules, PartitionWatch
 from hr_alerter.recovery import SAY_AGAIN_AFTER_S, STAYS_S, NormalRange, Recovery
 from tests.unit.hr_alerter.made_up_rides import on_the_way, samples, warm_up
 
@@ -73,11 +73,72 @@ def test_it_is_said_again_until_somebody_has_looked_into_it() -> None:
     assert list(watch.decide(later, 0.0)) == []
 
 
-def test_a_successor_that_knows_of_the_danger_counts_anew() -> None:
-    assert over_after(well(200)) == []
-    first, *_ = over_after(well(200), a_watch(awaits_recovery=True))
-    # A sensor that nobody knows is believed after 25 s.
-    assert first + len(DANGER) == 25 + STAYS_S - 1
+def test_a_successor_that_did_not_see_the_way_down_calls_nobody_well() -> None:
+    assert over_after(well(200), a_watch(awaits_recovery=True)) == []
+
+
+def test_a_successor_that_sees_the_danger_again_counts_anew() -> None:
+    assert over_after([*DANGER, *well(60)], a_watch(awaits_recovery=True)) == [59]
+
+
+RACES = [*warm_up(), *on_the_way(120, 190), *[190, 191] * 15]
+AT_200 = [*RACES, *on_the_way(190, 205), *[205, 204] * 15]
+
+
+def moving(bpm: int, seconds: int) -> list[int]:
+    """A heart's rate that changes now and then, as that of most sensors."""
+    return [bpm + second // 2 % 2 for second in range(seconds)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "cadence_rpm"),
+    [
+        pytest.param([*AT_200, *moving(102, 240)], 85, id="halved"),
+        pytest.param([*RACES, *moving(95, 99), *moving(190, 30)], 85, id="halved for long"),
+        pytest.param([*RACES, *moving(88, 240)], None, id="cadence lock, the cadence unknown"),
+        pytest.param(
+            [*RACES, *[85 + 3 * (second % 3 == 0) for second in range(240)]],
+            85,
+            id="cadence lock, every third reading 3 off",
+        ),
+        pytest.param([*RACES, *moving(70, 120), *moving(190, 60)], 85, id="loose grip"),
+        pytest.param(
+            [*RACES, *[None] * 20, *moving(110, 240)], 85, id="hands away on the way down"
+        ),
+        pytest.param([*RACES, *moving(45, 60), *moving(70, 240)], 85, id="low, and then not"),
+        pytest.param([*RACES, *on_the_way(190, 122), *[122] * 240], 85, id="frozen after a fall"),
+        pytest.param(
+            [*RACES, *on_the_way(190, 122), *moving(122, 40), *[122] * 240],
+            85,
+            id="frozen at the end of the minute",
+        ),
+        pytest.param(
+            [*RACES, *on_the_way(190, 122), *moving(122, 30), *[None] * 40, *moving(110, 240)],
+            85,
+            id="hands away for long before the minute is over",
+        ),
+    ],
+)
+def test_a_sensor_that_errs_calls_no_racing_heart_well(
+    rates: Rates, cadence_rpm: int | None
+) -> None:
+    watch = a_watch()
+    said = list(watch.decide(samples(rates, cadence_rpm=cadence_rpm), 0.0))
+    assert isinstance(said[0], Alert)
+    assert not [each for each in said if isinstance(each, Recovery)]
+
+
+def test_a_heart_that_was_lost_is_well_again_once_danger_and_way_down_are_seen() -> None:
+    lost = [*AT_200, *moving(102, 90), *moving(205, 60)]
+    rates = [*lost, *on_the_way(205, 120), *moving(120, 58)]
+    assert over_after(rates) == []
+    assert over_after([*rates, 121]) == [len(rates) - len(DANGER)]
+
+
+def test_a_low_heart_that_rises_in_steps_is_over() -> None:
+    low = [*warm_up(), *on_the_way(120, 45), *moving(44, 30)]
+    rates = [*low, *on_the_way(44, 80), *moving(80, 58)]
+    assert over_after(rates) == [len(rates) - 1 - len(DANGER)]
 
 
 def test_a_danger_that_comes_back_is_not_over() -> None:
