@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ from bike_simulator.population import (
     healthy_rides,
     rides_with_artefacts,
 )
+from deloton.events import HeartRate
 from deloton.rules.heart_rate import (
     ENOUGH_RIDES,
     AlertLevel,
@@ -42,7 +44,8 @@ from deloton.rules.heart_rate import (
 )
 from deloton.rules.plausible import PLAUSIBLE
 from deloton.showing.palette import ALERT_COLOURS, BLUE, GREY
-from hr_alerter.episodes import EpisodeRules, WatchedRide
+from hr_alerter.episodes import Alert, EpisodeRules, WatchedRide
+from hr_alerter.recovery import NormalRange, Recovery
 from hr_alerter.sensor import SensorRules
 
 # Of all rides, so many are of each kind.
@@ -51,6 +54,9 @@ ARTEFACTS_SHARE, DANGERS_SHARE = 0.25, 0.20
 AT_ONCE: Final = 2_500
 FOUND_FROM_S: Final = -30
 NEVER: Final = 10_000
+# Of all rides, so many are drawn once more for each way in which a danger ends.
+RELIEFS_SHARE: Final = 200
+RIDE_BEGAN: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 Seconds = NDArray[np.int64]
 # By level, the second of each ride at which it is decided; `NEVER` where it is not.
@@ -306,6 +312,68 @@ def _found(measured: Measured, kinds: Sequence[str]) -> str:
     return f"{share:.2%}, {within.quantile(0.5):.0f} s, {within.quantile(0.95):.0f} s"
 
 
+# What the sensor shows from the danger's height on. The heart comes down, or races on unseen.
+COMES_DOWN: Final = ("comes down, hands on", "comes down, hands as they were")
+RACES_ON: Final = ("halved", "cadence lock", "lock, 3 off", "loose grip", "fall, then frozen")
+LASTS_S: Final = 40
+
+
+def print_reliefs(rides: int, seed: int) -> None:
+    """Who is told “back to normal” after a climb that was told: hearts that are, and that race."""
+    print("\n| After a danger that was told | back to normal is told of |")
+    print("|---|--:|")
+    for shown in (*COMES_DOWN, *RACES_ON):
+        told, relieved = reliefs(np.random.default_rng(seed), rides, shown)
+        what = "" if shown in COMES_DOWN else "false, heart races on: "
+        print(f"| {what}{shown} | {relieved:,} of {told:,} ({relieved / max(1, told):.1%}) |")
+
+
+def reliefs(rng: np.random.Generator, count: int, shown: str) -> tuple[int, int]:
+    """How many riders were told of their danger, and of these how many that it is over."""
+    rides = dangerous_rides(rng, count, "climb")
+    told = relieved = 0
+    for row, limits in enumerate(limits_in(rides, LimitPolicy())):
+        from_s = int(rides.began_s[row]) + LASTS_S
+        spoil_after_danger(rng, shown, rides, row, from_s, NormalRange.of(limits).below)
+        said = list(_all_said(rides, row, limits))
+        told += any(isinstance(each, Alert) for each in said)
+        relieved += any(isinstance(each, Recovery) for each in said)
+    return told, relieved
+
+
+def _all_said(rides: Rides, row: int, limits: Sequence[Limit]) -> Iterator[Alert | Recovery]:
+    ride, rules = WatchedRide.of(limits, EpisodeRules()), EpisodeRules()
+    both = zip(rides.heart_rate_bpm[row].tolist(), rides.cadence_rpm[row].tolist(), strict=True)
+    for second, (bpm, rpm) in enumerate(both):
+        if bpm:
+            moment = RIDE_BEGAN + timedelta(seconds=second)
+            said = ride.take(second, HeartRate(1, 1, moment, bpm, rpm), rules, 0.0)
+            if said is not None:
+                yield said
+
+
+def spoil_after_danger(
+    rng: np.random.Generator, shown: str, rides: Rides, row: int, from_s: int, normal_bpm: float
+) -> None:
+    """Write into a ride what its sensor shows from a second on; normal is below `normal_bpm`."""
+    beats = rides.heart_rate_bpm[row, from_s:]
+    maximum, height, held = float(rides.maximum_bpm[row]), float(beats[0]), beats > 0
+    seconds, waver = np.arange(beats.size), np.clip(rng.normal(0, 1.0, beats.size), -2, 2)
+    rest, tau_s = maximum * rng.uniform(0.5, 0.6), rng.uniform(40, 80)
+    falls = rest + (height - rest) * np.exp(-seconds / tau_s) + waver
+    frozen_from = min(int(np.argmax(falls < normal_bpm)) + 10, beats.size - 1)
+    values = {
+        "halved": (height + 4 * waver) / 2,
+        "cadence lock": rides.cadence_rpm[row, from_s:] + rng.integers(-1, 2, beats.size),
+        "lock, 3 off": rides.cadence_rpm[row, from_s:] + 3 * (seconds % 3 == 0),
+        "loose grip": rng.uniform(62, 80) + waver,
+        "fall, then frozen": np.where(seconds < frozen_from, falls, falls[frozen_from]),
+    }.get(shown, falls)
+    if shown != "comes down, hands as they were":
+        held = np.ones(beats.size, dtype=np.bool_)
+    beats[:] = np.where(held, np.rint(np.maximum(values, 0)), 0)
+
+
 def picture(rides: int, seed: int) -> alt.LayerChart | alt.FacetChart:
     """What moves with the critical limit, in standard errors above the expected maximum."""
     errors = [1.0, 1.5, 2.0, 2.5, 2.75, 3.0, 3.5]
@@ -365,6 +433,7 @@ def main() -> None:
     print(f"{options.rides:,} rides, seed {options.seed}; {machine()}\n")
     print_false(found)
     print_found(found)
+    print_reliefs(options.rides // RELIEFS_SHARE, options.seed)
     lasted_s, cpu_s = time.monotonic() - begun, time.process_time()
     print(f"\n{lasted_s:.0f} s, of which {cpu_s:.0f} s of one core.")
 

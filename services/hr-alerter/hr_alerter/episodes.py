@@ -217,7 +217,7 @@ class WatchedRide(Struct):
         self.last_at = at
         self._note(at, offset)
         beat = self.judge(at, sample.heart_rate_bpm, sample.cadence_rpm, rules)
-        decided = self.decide(beat, rules) if beat else ()
+        decided = self.decide(beat, rules) if beat else []
         said = [run.say(sample, at >= fresh_from) for run in decided]
         if said:
             self.calm.see_danger(at, sample.heart_rate_bpm, decided[0].limit.level)

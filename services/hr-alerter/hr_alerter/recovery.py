@@ -30,7 +30,7 @@ GAP_S: Final = 10.0
 WITHIN_BPM: Final = 5
 SAY_AGAIN_AFTER_S: Final = 15
 # Between two readings that are believed a heart is followed: a second's step (`SensorRules`), and
-# what the fastest hearts lose in a second after exercise. Unseen for longer, it is lost.
+# what a fit heart loses in a second after exercise. Unseen for longer, it is lost.
 STEP_BPM: Final = 12.0
 FALLS_BPM_PER_S: Final = 0.5
 LOST_AFTER_S: Final = 30.0
@@ -94,11 +94,12 @@ class Calm(Struct):
     def see_danger(self, at: float, bpm: int, level: AlertLevel) -> None:
         """A danger is told by this reading: follow the heart from here on.
 
-        A heart that raced when it was lost from sight is not found again by a low rate.
+        A heart that raced when it was lost from sight, or may have, is not found by a low rate.
         """
-        self.await_recovery()
-        if level is not AlertLevel.LOW or self.danger in (None, level) or self.is_followed:
+        is_lost = self.is_awaited and not self.is_followed and self.danger is not AlertLevel.LOW
+        if level is not AlertLevel.LOW or not is_lost:
             self.danger, self.is_followed = level, True
+        self.await_recovery()
         self.last_at, self.last_bpm, self.same = at, bpm, 1
 
     def take(self, at: float, sample: HeartRate) -> Recovery | None:

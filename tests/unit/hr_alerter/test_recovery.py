@@ -135,10 +135,18 @@ def test_a_heart_that_was_lost_is_well_again_once_danger_and_way_down_are_seen()
     assert over_after([*rates, 121]) == [len(rates) - len(DANGER)]
 
 
+LOW_AND_UP = [
+    *[*warm_up(), *on_the_way(120, 45), *moving(44, 30)],
+    *[*on_the_way(44, 80), *moving(80, 58)],
+]
+
+
 def test_a_low_heart_that_rises_in_steps_is_over() -> None:
-    low = [*warm_up(), *on_the_way(120, 45), *moving(44, 30)]
-    rates = [*low, *on_the_way(44, 80), *moving(80, 58)]
-    assert over_after(rates) == [len(rates) - 1 - len(DANGER)]
+    assert over_after(LOW_AND_UP) == [len(LOW_AND_UP) - 1 - len(DANGER)]
+
+
+def test_a_low_rate_finds_no_heart_of_which_a_successor_knows_only_that_it_was_in_danger() -> None:
+    assert over_after(LOW_AND_UP, a_watch(awaits_recovery=True)) == []
 
 
 def test_a_danger_that_comes_back_is_not_over() -> None:
