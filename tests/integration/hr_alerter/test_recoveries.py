@@ -218,6 +218,23 @@ async def test_back_to_normal_is_mailed_once_in_the_alerts_thread(site: AlerterS
     )
 
 
+async def test_the_same_danger_after_its_end_is_mailed_no_more_as_the_mail_says(
+    site: AlerterSite,
+) -> None:
+    site.start_alerter()
+    ride = await a_mailed_danger(site, CRITICAL)
+    await ride.goes_on(*CALM)
+    await eventually(lambda: settled(site))
+    await ride.goes_on(*[CRITICAL] * 6)
+    await site.send(await site.a_ride(7002), *[HIGH] * 3, rider_id=7002)
+    await site.until_settled(2)
+    assert site.mails() == {"rider7001@example.com": 2, "rider7002@example.com": 1}
+    end = site.ses.accepted[1].message
+    body = end.get_body(("plain",))
+    assert body is not None
+    assert "We will not write about it again in this ride" in " ".join(body.get_content().split())
+
+
 async def test_restarts_and_repeated_heart_rates_neither_lose_nor_repeat_it(
     site: AlerterSite,
 ) -> None:
