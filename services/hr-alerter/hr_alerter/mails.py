@@ -170,10 +170,15 @@ def make_composer(
     """
 
     def compose_mail(alert: BegunAlert) -> EmailMessage:
-        link = links.link_to(alert.alert_id, datetime.now(UTC)) if links else ""
-        return compose(alert, mail_from, zone, reply_to, link)
+        return compose(alert, mail_from, zone, reply_to, _link_of(alert, links))
 
     return compose_mail
+
+
+def _link_of(alert: BegunAlert, links: AlertLinks | None) -> str:
+    if links is None or alert.email is None:
+        return ""
+    return links.link_to(alert.alert_id, alert.email, datetime.now(UTC))
 
 
 def compose(

@@ -15,12 +15,15 @@ LIMITS = "SELECT rider_id, low_bpm, high_bpm, critical_bpm, alerts_on FROM rider
 AUDIT = "SELECT key_id, action, subject_id, reason FROM audit ORDER BY audit_id"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+ADA, BOB = "ada@secretmail.example", "bob@secretmail.example"
+EMAIL_OF = {1: ADA, 2: ADA, 3: BOB}
 
 
 def link(
     served: Served, alert_id: int, *, key: str = LINK_KEY, ago: timedelta = timedelta()
 ) -> str:
-    return AlertLinks([key], served.url).link_to(alert_id, datetime.now(UTC) - ago)
+    email = EMAIL_OF.get(alert_id, ADA)
+    return AlertLinks([key], served.url).link_to(alert_id, email, datetime.now(UTC) - ago)
 
 
 async def rows(served: Served, query: str) -> list[tuple[object, ...]]:
@@ -110,6 +113,28 @@ async def test_the_link_of_an_erased_rider_opens_nothing(
     await fresh.execute("DELETE FROM heart_rate_alerts WHERE alert_id = 1")
     assert browser.post(address, data=ONE_CLICK).status_code == 404
     assert (await rows(fresh, LIMITS)) == [(7001, None, 150, None, True)]
+
+
+@pytest.mark.parametrize("now", ["'right@secretmail.example'", "NULL"])
+async def test_a_link_that_went_to_an_address_the_rider_no_longer_has_opens_nothing(
+    fresh: Served, browser: httpx.Client, now: str
+) -> None:
+    address = link(fresh, 1)
+    await fresh.execute("UPDATE riders SET email = 'Ada@SecretMail.example' WHERE rider_id = 7001")
+    assert browser.get(address).status_code == 200
+    await fresh.execute(f"UPDATE riders SET email = {now} WHERE rider_id = 7001")
+    for answer in (
+        browser.get(address),
+        browser.post(address, data={"do": "off"}),
+        browser.post(address, data=ONE_CLICK),
+    ):
+        assert (answer.status_code, "no longer works" in answer.text) == (404, True)
+        assert "150" not in answer.text
+    assert await rows(fresh, LIMITS) == [(7001, None, 150, None, True)]
+    assert await rows(fresh, AUDIT) == []
+    # It opens no other rider's, whose address it is by now.
+    await fresh.execute(f"UPDATE riders SET email = '{ADA}' WHERE rider_id = 7002")
+    assert browser.get(address).status_code == 404
 
 
 async def test_who_asks_too_often_waits_and_others_do_not(

@@ -19,7 +19,7 @@ from deloton.rules.heart_rate import (
 from deloton.running.alert_links import AlertLinks
 from deloton.wire.mail_messages import on_the_wire
 from hr_alerter.alerts import BegunAlert, MailKind
-from hr_alerter.mails import CALL_FOR_HELP, compose
+from hr_alerter.mails import CALL_FOR_HELP, compose, make_composer
 
 SENDER = Address("Deloton", addr_spec="alerts@deloton.example")
 LONDON = ZoneInfo("Europe/London")
@@ -45,7 +45,7 @@ def a_mail(
 
 
 LINK = AlertLinks(["k" * 32], "https://api.deloton.example").link_to(
-    4711, datetime(2026, 3, 2, 9, 15, 2, tzinfo=UTC)
+    4711, "ada@example.com", datetime(2026, 3, 2, 9, 15, 2, tzinfo=UTC)
 )
 
 
@@ -59,6 +59,18 @@ def test_a_way_out_stands_in_every_mail_and_mail_programs_offer_it_as_one_click(
     assert f"\n{LINK}\n" in text
     assert f'href="{LINK}"' in html
     assert "Answer this mail" not in text + html
+
+
+def test_the_link_of_a_mail_opens_for_the_address_that_the_mail_went_to() -> None:
+    links = AlertLinks(["k" * 32], "https://api.deloton.example")
+    moment = datetime(2026, 3, 2, 9, 15, 2, tzinfo=UTC)
+    facts = (152, 150.0, "rule", "Ada", "ada@example.com")
+    alert = BegunAlert(42, 4711, AlertLevel.HIGH, moment, moment, *facts)
+    mail = make_composer(SENDER, None, LONDON, links)(alert)
+    token = mail["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    assert links.alert_of(token, datetime.now(UTC)) == 42
+    assert links.opens(token, "ada@example.com")
+    assert not links.opens(token, "bob@example.com")
 
 
 def test_without_a_link_who_wants_no_more_answers() -> None:

@@ -87,11 +87,12 @@ stands here, and sees nothing else of you.</p>""",
 
 
 def render_closed() -> str:
-    """What a link leads to that has expired, was changed, or whose ride is gone."""
+    """What a link leads to that has expired, was changed, or whose ride or address is gone."""
     return _document(
         "This link no longer works",
-        """<p>It may have expired: links in our mails work for 60 days. The newest mail about your
-heart rate has one that works. You can also answer any of our mails, and we will see to it.</p>""",
+        """<p>It may have expired: links in our mails work for 60 days, and no longer than the
+address that they went to is yours. The newest mail about your heart rate has one that works. You
+can also answer any of our mails, and we will see to it.</p>""",
     )
 
 

@@ -1,7 +1,7 @@
 """SHELL: the page that a link in a mail leads to, and what its form or a mail program asks for.
 
-The link is all that opens it. Reading the page changes nothing: programs that look at the links of
-a mail before its reader does only read.
+The link is all that opens it, as long as the mail's address is still the rider's. Reading the page
+changes nothing: programs that look at the links of a mail before its reader does only read.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from api.contract.alert_form import LARGEST_BODY, Choice, FormError, Wishes, par
 from api.contract.alert_page import HEADERS, render_busy, render_closed, render_page
 from api.contract.problems import Problem
 from api.routes.context import Context, InContext
-from api.store.wishes import choose, wishes_by
+from api.store.wishes import address_by, choose, wishes_by
 
 router = APIRouter(include_in_schema=False)
 
@@ -65,14 +65,17 @@ async def _opened(
     answer: Callable[[int], Awaitable[Response]],
 ) -> Response:
     """What a link that is ours and still opens leads to."""
-    alert_id = context.links.alert_of(token, context.now()) if context.links else None
-    if alert_id is None:
+    links = context.links
+    alert_id = links.alert_of(token, context.now()) if links else None
+    if links is None or alert_id is None:
         return _closed()
     limiter: LinkLimiter = request.app.state.link_limiter
     if wait_s := await limiter.wait_s(alert_id):
         return _html(render_busy(), 429, {"Retry-After": str(wait_s)})
     try:
-        return await answer(alert_id)
+        email = await address_by(context.database, alert_id)
+        is_open = email is not None and links.opens(token, email)
+        return await answer(alert_id) if is_open else _closed()
     except Problem as problem:
         # For a person, and not for a program as elsewhere.
         return _html(render_busy(), problem.kind.status, problem.headers)

@@ -27,6 +27,18 @@ _WISHES: Final = statement(
     .where(heart_rate_alerts.c.alert_id == bindparam("alert_id", type_=BigInteger))
 )
 
+_ADDRESS: Final = statement(
+    select(riders.c.email)
+    .join(heart_rate_alerts, heart_rate_alerts.c.rider_id == riders.c.rider_id)
+    .where(heart_rate_alerts.c.alert_id == bindparam("alert_id", type_=BigInteger))
+)
+
+
+async def address_by(database: Database, alert_id: int) -> str | None:
+    """Where the rider of an alert is mailed now; None for nowhere, and where they are gone."""
+    row = await database.row(Question(_ADDRESS, {"alert_id": alert_id}))
+    return row["email"] if row else None
+
 
 async def wishes_by(database: Database, alert_id: int) -> Wishes | None:
     """What the rider of an alert wants; None where alert or rider are gone."""
