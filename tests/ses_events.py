@@ -15,8 +15,9 @@ def a_bounce(
     kind: str = "Permanent",
     sub_kind: str = "General",
     sent_at: str = AT,
+    mailed: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """A mail came back; `Permanent` for good."""
+    """A mail came back from `to`; `Permanent` for good. `mailed` is where it went, if not there."""
     recipient = {
         "emailAddress": to,
         "action": "failed",
@@ -31,7 +32,7 @@ def a_bounce(
         "feedbackId": "0102018e-feedback-000000",
         "reportingMTA": "dsn; a8-70.smtp-out.amazonses.com",
     }
-    mail = {**a_mail(message_id, to), "timestamp": sent_at}
+    mail = {**a_mail(message_id, *(mailed or (to,))), "timestamp": sent_at}
     return {"eventType": "Bounce", "mail": mail, "bounce": bounce}
 
 
@@ -61,7 +62,7 @@ def a_delivery(message_id: str, to: str) -> dict[str, Any]:
     return {"eventType": "Delivery", "mail": a_mail(message_id, to), "delivery": delivery}
 
 
-def a_mail(message_id: str, to: str) -> dict[str, Any]:
+def a_mail(message_id: str, *to: str) -> dict[str, Any]:
     """What every document says of the mail."""
     return {
         "timestamp": AT,
@@ -69,10 +70,13 @@ def a_mail(message_id: str, to: str) -> dict[str, Any]:
         "sourceArn": "arn:aws:ses:eu-west-2:123456789012:identity/deloton.example",
         "sendingAccountId": "123456789012",
         "messageId": message_id,
-        "destination": [to],
+        "destination": list(to),
         "headersTruncated": False,
-        "headers": [{"name": "To", "value": to}, {"name": "Subject", "value": "Ease off"}],
-        "commonHeaders": {"to": [to], "messageId": message_id, "subject": "Ease off"},
+        "headers": [
+            {"name": "To", "value": ", ".join(to)},
+            {"name": "Subject", "value": "Ease off"},
+        ],
+        "commonHeaders": {"to": list(to), "messageId": message_id, "subject": "Ease off"},
         "tags": {"ses:configuration-set": ["deloton-production"]},
     }
 

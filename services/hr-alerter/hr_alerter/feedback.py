@@ -26,7 +26,9 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Feedback(Struct, frozen=True):
-    """One mail's end after it was sent: `BOUNCED` or `COMPLAINED`, and the addresses it is about.
+    """One mail's end after it was sent: `BOUNCED` or `COMPLAINED`, and of which we mailed.
+
+    `addresses` are as we wrote them, wherever the mail was forwarded to from there.
 
     `message_id` is what SES called the mail when it accepted it, at `sent_at`.
     """
@@ -51,6 +53,7 @@ class _Recipient(Struct, rename="camel"):
 class _Mail(Struct, rename="camel"):
     message_id: _Text
     timestamp: _Moment | None = None
+    destination: list[_Text] = []
 
 
 class _Bounce(Struct, rename="camel"):
@@ -95,5 +98,19 @@ def parse_feedback(text: str) -> Feedback | None:
 
 
 def _of(event: _Event, state: AlertState, recipients: list[_Recipient]) -> Feedback:
-    addresses = tuple(one.email_address for one in recipients)
+    named = [one.email_address for one in recipients]
+    addresses = tuple(_mailed(event.mail.destination, named))
     return Feedback(state, event.mail.message_id, addresses, event.mail.timestamp)
+
+
+def _mailed(mailed: list[str], named: list[str]) -> list[str]:
+    """Those of the addresses we mailed that are meant by the ones a mail server names.
+
+    It names another where the mail was forwarded: then the one we mailed is meant, and of several
+    nobody knows which. Who else has the named address has taken every mail.
+    """
+    if not mailed:
+        return named
+    known = {address.lower() for address in named}
+    meant = [address for address in mailed if address.lower() in known]
+    return meant or (mailed if len(mailed) == 1 else [])

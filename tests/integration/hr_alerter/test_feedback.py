@@ -127,6 +127,28 @@ async def test_a_bounce_that_is_told_before_its_alert_is_stored_as_sent_ends_it_
     await eventually(cloud.is_all_heeded)
 
 
+async def test_the_bounce_of_a_forwarded_mail_ends_the_mailing_of_the_address_that_we_mailed(
+    site: AlerterSite, cloud: Cloud
+) -> None:
+    start(site, cloud)
+    await site.pending_alerts(2, first=7001)
+    await site.until_settled(2)
+    # The first rider's address is an alias, whose target is the second rider's own.
+    named, mailed = "rider7002@example.com", ("rider7001@example.com",)
+    cloud.tell(a_bounce(await message_of(site, 7001), named, mailed=mailed))
+    await eventually(cloud.is_all_heeded)
+    assert [tuple(row) for row in await site.database.fetch(REFUSED)] == [(7001, "bounced")]
+    assert dict(await site.rows("rider_id, state")) == {7001: "bounced", 7002: "sent"}
+    await site.database.execute("UPDATE heart_rate_alerts SET measured_at = now() - interval '1 h'")
+    for rider_id in (7001, 7002):
+        ride = await site.a_ride(rider_id, bike_serial=f"OTHER{rider_id}")
+        await site.send(ride, *[HIGH] * 3, rider_id=rider_id)
+    await site.until_settled(4)
+    assert sorted(await site.rows("rider_id, state")) == [
+        (7001, "bounced"), (7001, "undeliverable"), (7002, "sent"), (7002, "sent"),
+    ]  # fmt: skip
+
+
 async def test_the_bounce_of_a_mail_that_is_over_ends_that_mail(
     site: AlerterSite, cloud: Cloud
 ) -> None:

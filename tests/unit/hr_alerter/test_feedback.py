@@ -28,6 +28,35 @@ def test_a_hard_bounce_and_a_complaint_tell_of_a_mail_and_its_addresses(
     )
 
 
+BOB, EVE = "bob@example.com", "eve@example.com"
+
+
+@pytest.mark.parametrize(
+    ("mailed", "named", "refused"),
+    [
+        ((TO,), EVE, (TO,)),
+        ((TO,), "ADA@Example.com", (TO,)),
+        ((TO, BOB), "Bob@example.com", (BOB,)),
+        ((TO, BOB), EVE, ()),
+    ],
+    ids=["forwarded", "in another case", "one of several", "forwarded by one of several"],
+)
+def test_the_address_that_we_mailed_is_meant_wherever_it_leads(
+    mailed: tuple[str, ...], named: str, refused: tuple[str, ...]
+) -> None:
+    told = parse_feedback(json.dumps(a_bounce("m", named, mailed=mailed)))
+    assert told is not None
+    assert told.addresses == refused
+
+
+def test_where_nothing_is_told_of_whom_we_mailed_the_named_address_is_meant() -> None:
+    event = a_complaint("m", TO)
+    del event["mail"]["destination"]
+    told = parse_feedback(json.dumps(event))
+    assert told is not None
+    assert told.addresses == (TO,)
+
+
 @pytest.mark.parametrize(
     ("sent_at", "may_be"),
     [(SENT_AT, True), (SENT_AT - EARLY + timedelta(seconds=1), True), (SENT_AT - EARLY, False),
