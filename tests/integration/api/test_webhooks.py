@@ -57,6 +57,57 @@ async def test_another_secret_is_another_and_the_former_signs_for_a_day(fresh: S
     assert (first["former_secret_until"], bool(second["former_secret_until"])) == (None, True)
 
 
+OFF = "UPDATE webhooks SET state = 'off', off_because = 'dead'"
+END = (
+    "UPDATE rides SET ended_at = started_at + interval '100 s', end_reason = 'silence' "
+    "WHERE ended_at IS NULL"
+)
+FORGOTTEN = "UPDATE changes SET noted_at = now() - interval '91 d'"
+
+
+async def test_one_that_was_off_for_longer_than_changes_are_kept_says_so_when_switched_on(
+    fresh: Served,
+) -> None:
+    async with await fresh.client(*SCOPES) as client:
+        address = f"/v1/webhooks/{(await made(client))['webhook_id']}"
+        await fresh.execute(OFF)
+        await fresh.execute(END)
+        # It numbers the change, as the webhooks' worker does each second.
+        stands_at = (await client.get("/v1/changes")).json()["last_change_id"]
+        await fresh.execute(FORGOTTEN)
+        # Old ones go once another comes.
+        await fresh.execute("UPDATE riders SET weight_kg = 70 WHERE rider_id = 7001")
+        refused = await client.post(f"{address}/on")
+        assert (refused.status_code, stands_at) == (410, 4)
+        assert refused.json()["type"] == "/problems/changes-forgotten"
+        assert "after 3," in refused.json()["detail"]
+        still = (await client.get(address)).json()
+        assert (still["state"], still["last_change_id"]) == ("off", 3)
+        assert (await client.post(f"{address}/on?from_now=false")).status_code == 410
+        on = (await client.post(f"{address}/on?from_now=true")).json()
+        assert (on["state"], on["off_because"], on["last_change_id"]) == ("on", None, 5)
+        # Nothing is missing any more.
+        await fresh.execute(OFF)
+        assert (await client.post(f"{address}/on")).json()["state"] == "on"
+
+
+async def test_one_that_was_off_for_a_while_goes_on_where_it_was_unless_told_otherwise(
+    fresh: Served,
+) -> None:
+    async with await fresh.client(*SCOPES) as client:
+        address = f"/v1/webhooks/{(await made(client))['webhook_id']}"
+        await fresh.execute(OFF)
+        # What it was told of is forgotten, and nothing else.
+        await fresh.execute(FORGOTTEN)
+        await fresh.execute(END)
+        assert (await client.post(f"{address}/on")).json()["last_change_id"] == 3
+        on = (await client.post(f"{address}/on?from_now=true")).json()
+        assert (on["state"], on["last_change_id"]) == ("on", 4)
+        wrong = await client.post(f"{address}/on?from_now=soon")
+        assert wrong.status_code == 422
+        assert (await client.post("/v1/webhooks/999/on?from_now=true")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("body", "parameter"),
     [

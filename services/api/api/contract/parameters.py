@@ -460,6 +460,16 @@ class NewWebhook(Parameters):
     )
 
 
+class SwitchOnParameters(Parameters):
+    """From where on a webhook is told again."""
+
+    from_now: YesOrNo = Field(
+        False,
+        description="`true`: it is told what changes from now on, and of nothing before that has "
+        "no message yet.",
+    )
+
+
 class DailyParameters(Parameters):
     """Which day."""
 

@@ -73,8 +73,9 @@ CHANGES_FORGOTTEN = Kind(
     "changes-forgotten",
     410,
     "These changes are no longer known",
-    "What came after `after` is too old, or the feed began anew: ask where it stands, load your "
-    "copy again, and go on from there.",
+    "What came after `after`, or after what a webhook was told of last, is too old, or the feed "
+    "began anew: ask where it stands, load your copy again, and go on from there. A webhook is "
+    "switched on with `from_now=true` first.",
 )
 TOO_MANY_WEBHOOKS = Kind(
     "too-many-webhooks", 409, "The key has as many webhooks as it may have", "Delete one first."

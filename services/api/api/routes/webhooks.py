@@ -14,9 +14,11 @@ from api.contract.parameters import (
     Id,
     NewWebhook,
     Parameters,
+    SwitchOnParameters,
 )
 from api.contract.problems import (
     BODY_TOO_LARGE,
+    CHANGES_FORGOTTEN,
     NOT_FOUND,
     TOO_MANY_WEBHOOKS,
     Problem,
@@ -123,14 +125,30 @@ async def rotate_secret(
 
 
 @router.post(
-    "/{webhook_id}/on", summary="Switch a webhook on", responses=responses(NOT_FOUND, etag=False)
+    "/{webhook_id}/on",
+    summary="Switch a webhook on",
+    responses=responses(NOT_FOUND, CHANGES_FORGOTTEN, etag=False),
 )
 async def switch_webhook_on(
-    access: Subscriber, context: InContext, webhook_id: WebhookId, _: NoParameters
+    access: Subscriber,
+    context: InContext,
+    webhook_id: WebhookId,
+    asked: Annotated[SwitchOnParameters, query(SwitchOnParameters)],
 ) -> Webhook:
-    """It goes on where it was when it was switched off; what still waits is tried at once."""
-    if not await switch_on(context.database, access.key_id, webhook_id):
-        raise not_found("webhook", webhook_id)
+    """It goes on where it was when it was switched off; what still waits is tried at once.
+
+    Changes are kept for 90 days, unless agreed otherwise. Where some that it was not told of are
+    gone the answer is 410, and it stays off: switch it on with `from_now=true`, and then load your
+    copy anew, in that order, so that nothing is missed in between.
+    """
+    await number_changes(context.database, context.changes_kept_for)
+    if not await switch_on(context.database, access.key_id, webhook_id, from_now=asked.from_now):
+        last = (await _facts(context, access.key_id, webhook_id))["last_change_id"]
+        raise Problem(
+            CHANGES_FORGOTTEN,
+            f"Of the changes after {last}, the last that this webhook was told of, some are no "
+            "longer kept. Switch it on with from_now=true, then load your copy anew.",
+        )
     return Webhook(**await _facts(context, access.key_id, webhook_id))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
     update,
 )
 
@@ -122,16 +123,21 @@ async def change_secret(database: Database, key_id: str, webhook_id: int) -> byt
     return secret if changed else None
 
 
-async def switch_on(database: Database, key_id: str, webhook_id: int) -> bool:
+async def switch_on(database: Database, key_id: str, webhook_id: int, *, from_now: bool) -> bool:
     """Switch a webhook on again, from where it was; what waits is tried at once, for three days.
 
-    False where the key has no such webhook.
+    False where the key has no such webhook, and where changes that it was not told of are
+    forgotten; but not where it is to be told from now on.
     """
-    fresh = {"failures": 0, "failing_since": None, "next_try_at": func.now()}
+    fresh: dict[str, Any] = {"failures": 0, "failing_since": None, "next_try_at": func.now()}
+    known = webhooks.c.change_id >= select(change_feed.c.forgotten_until).scalar_subquery()
+    if from_now:
+        fresh["change_id"] = select(change_feed.c.last_change_id).scalar_subquery()
+        known = true()
     async with database.transaction() as transaction:
         changed = await transaction.rows(
             update(webhooks)
-            .where(webhooks.c.key_id == key_id, webhooks.c.webhook_id == webhook_id)
+            .where(webhooks.c.key_id == key_id, webhooks.c.webhook_id == webhook_id, known)
             .values(state=WebhookState.ON.value, off_because=None, **fresh)
             .returning(webhooks.c.webhook_id)
         )
