@@ -3,7 +3,8 @@
 Written from the published formulas and the rules in words (docs/alerts.md): ten seconds at the
 limit high or critical, fifteen below the limit low, none of them ten seconds after the one before.
 Seconds without a reading, and those in which the sensor is not believed, count for nothing. Back to
-normal is a heart that was seen well within its limits sixty times since, without such a gap.
+normal is a heart that was followed down from its danger in steps that hearts make, and was then
+seen well within its limits sixty times, moving and without such a gap.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,12 @@ ENOUGH = {"critical": 10, "high": 10, "low": 15}
 GAP_S = 10
 COOL_DOWN = timedelta(minutes=15)
 AGE_OF_THE_UNKNOWN = 40
+TOLD_AGAIN = timedelta(seconds=5)
 STAYS = 60
+STILL = 15
+STEP_BPM = 12
+FALLS_BPM_PER_S = 0.5
+LOST_AFTER_S = 30
 WITHIN_BPM = 5
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 STANDARD_ERROR = 10.8
@@ -79,9 +85,21 @@ def alerts_of_ride(
     readings: Iterable[Reading], bounds: Mapping[str, float]
 ) -> list[tuple[str, datetime]]:
     """Level and time of each alert of a ride; of several at once the most severe alone."""
-    counted = dict.fromkeys(LEVELS, 0)
     told: set[str] = set()
     alerts = []
+    for moment, reached in dangers_of_ride(readings, bounds):
+        news = [level for level in reached if level not in told]
+        if news:
+            alerts.append((news[0], moment))
+        told.update(news)
+    return alerts
+
+
+def dangers_of_ride(
+    readings: Iterable[Reading], bounds: Mapping[str, float]
+) -> Iterator[tuple[datetime, list[str]]]:
+    """Each reading at which a heart is in danger, and the levels of it, the most severe first."""
+    counted = dict.fromkeys(LEVELS, 0)
     before: datetime | None = None
     for beat in believed(readings):
         if before and (beat.at - before).total_seconds() >= GAP_S:
@@ -98,13 +116,29 @@ def alerts_of_ride(
         reached = []
         for level in LEVELS:
             if counted[level] >= ENOUGH[level]:
-                reached += [level] if level not in told else []
+                reached.append(level)
             elif beyond[level]:
                 break  # the lesser levels wait
         if reached:
-            alerts.append((reached[0], beat.at))
-        told.update(reached)
-    return alerts
+            yield beat.at, reached
+
+
+def told_dangers(readings: Iterable[Reading], bounds: Mapping[str, float]) -> dict[datetime, str]:
+    """The readings at which a danger is told, for the first time and again, with its level."""
+    told: dict[datetime, str] = {}
+    last: dict[str, datetime] = {}
+    in_danger: dict[str, datetime] = {}
+    for moment, reached in dangers_of_ride(readings, bounds):
+        due = [
+            level
+            for level in reached
+            if level not in in_danger or moment - last[level] >= TOLD_AGAIN
+        ]
+        in_danger = dict.fromkeys(reached, moment)
+        last |= dict.fromkeys(due, moment)
+        if due:
+            told[moment] = reached[0]
+    return told
 
 
 def recoveries_of_ride(
@@ -131,13 +165,30 @@ def sixtieth_normal_readings(
     readings: Iterable[Reading], bounds: Mapping[str, float]
 ) -> list[tuple[datetime, datetime]]:
     """First and last of each sixty normal readings in a row."""
+    readings = list(readings)
+    told = told_dangers(readings, bounds)
     row: list[datetime] = []
     found = []
+    danger, before, followed, still = "", None, False, 0
+    upper = min(bounds["high"], bounds["jumped"]) - WITHIN_BPM
     for beat in believed(readings):
-        upper = min(bounds["high"], bounds["jumped"]) - WITHIN_BPM
-        if row and (beat.at - row[-1]).total_seconds() >= GAP_S:
+        if beat.at in told:
+            # A heart that raced when it was lost from sight is not found by a low rate.
+            if followed or told[beat.at] != "low" or danger in ("", "low"):
+                danger, followed = told[beat.at], True
+            before, row, still = beat, [], 1
+            continue
+        if before is None:
+            continue
+        apart_s = (beat.at - before.at).total_seconds()
+        step = abs(beat.bpm - before.bpm)
+        if apart_s > LOST_AFTER_S or step > STEP_BPM + FALLS_BPM_PER_S * apart_s:
+            followed = False
+        still = 1 if step else still + 1
+        before = beat
+        if apart_s >= GAP_S:
             row = []
-        if bounds["low"] + WITHIN_BPM <= beat.bpm < upper:
+        if followed and still < STILL and bounds["low"] + WITHIN_BPM <= beat.bpm < upper:
             row.append(beat.at)
         else:
             row = []

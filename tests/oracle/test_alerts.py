@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from benchmarks.alert_quality import COMES_DOWN, RACES_ON, spoil_after_danger
 from bike_simulator.population import (
     ARTEFACTS,
     DANGERS,
@@ -94,9 +95,20 @@ def test_both_tell_the_same_of_a_ride(kind: str) -> None:
     assert any(told.values()) or kind not in DANGERS
 
 
+@pytest.mark.parametrize("shown", [*COMES_DOWN, *RACES_ON])
+def test_both_tell_at_the_same_second_that_a_climb_is_over(shown: str) -> None:
+    rng = np.random.default_rng(6)
+    rides = dangerous_rides(rng, 40, "climb")
+    for row in range(len(rides)):
+        bounds = limits(int(rides.age[row]))
+        spoil_after_danger(rng, shown, rides, row, int(rides.began_s[row]) + 40, bounds["jumped"])
+    told = {row: over_by_the_oracle(rides, row) for row in range(len(rides))}
+    assert {row: over_by_the_alerter(rides, row) for row in range(len(rides))} == told
+    assert any(told.values()) == (shown in COMES_DOWN)
+
+
 @pytest.mark.parametrize("kind", DANGERS)
-def test_both_tell_at_the_same_second_that_it_is_over(kind: str) -> None:
+def test_both_tell_at_the_same_second_that_a_danger_is_over(kind: str) -> None:
     rides = dangerous_rides(np.random.default_rng(6), 40, kind)
     told = {row: over_by_the_oracle(rides, row) for row in range(len(rides))}
     assert {row: over_by_the_alerter(rides, row) for row in range(len(rides))} == told
-    assert any(told.values())
