@@ -67,6 +67,9 @@ def scene(
 
 def test_crashes_of_every_kind_under_load_lose_double_and_renumber_nothing(scene: Scene) -> None:
     seen = crash(scene, Random(SEED))
+    scene.wait_until(
+        lambda: scene.query("SELECT count(*) > 0 FROM ride_series") == [["t"]], "a ride is packed"
+    )
     assert_all_was_lawful_and_complete(scene)
     final = scene.ride_ids()
     assert [ride_ids for ride_ids in seen if not ride_ids.items() <= final.items()] == []
