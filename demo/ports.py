@@ -4,26 +4,41 @@ import atexit
 import socket
 import sys
 from collections import deque
+from random import SystemRandom
 from typing import Final
 
 from demo.errors import PortInUse
 
 LOCALHOST = "127.0.0.1"
+# Above the demo's own ports, below those that Linux, macOS and Windows give away by themselves.
+GIVEN_BY_US: Final = range(20_000, 32_768)
+_CHOICE: Final = SystemRandom()
 # Held for whoever was told of them, newest last.
 HELD_AT_ONCE: Final = 200
 _held: deque[socket.socket] = deque()
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now, and that nobody else is told of by the system.
+    """Return a port nobody listens on now, and that nobody else is told of.
 
-    On Linux it stays bound here, without listening: the system gives it to no other program that
-    asks for a free one, and a server that reuses addresses, as all do, can still listen on it.
+    It lies below those that the system gives away by itself, to clients and to servers that leave
+    the choice to it. On Linux it stays bound here, without listening, so that another process that
+    asks finds another one; a server that reuses addresses, as all do, can still listen on it.
     Elsewhere take it soon, before somebody else does.
     """
-    probe = socket.socket()
-    probe.bind((LOCALHOST, 0))
-    port: int = probe.getsockname()[1]
+    for port in _CHOICE.sample(GIVEN_BY_US, k=HELD_AT_ONCE):
+        probe = socket.socket()
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError:
+            probe.close()
+        else:
+            _hold(probe)
+            return port
+    raise PortInUse(f"No port from {GIVEN_BY_US.start} to {GIVEN_BY_US.stop - 1} is free.")
+
+
+def _hold(probe: socket.socket) -> None:
     if sys.platform == "linux":
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _held.append(probe)
@@ -31,7 +46,6 @@ def free_port() -> int:
         probe.close()
     if len(_held) > HELD_AT_ONCE:
         _held.popleft().close()
-    return port
 
 
 @atexit.register

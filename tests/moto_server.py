@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from demo.ports import LOCALHOST, answers, free_port
+from demo.ports import LOCALHOST, free_port
 from tests.started import started
 
 
@@ -18,11 +18,21 @@ def running_moto() -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "--host", LOCALHOST, "--port", str(port)]
     with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        url = f"http://{LOCALHOST}:{port}"
         ready = threading.Event()
-        while not answers(port):
+        while not is_moto(url):
             assert server.poll() is None
             ready.wait(0.05)
-        yield f"http://{LOCALHOST}:{port}"
+        yield url
+
+
+def is_moto(url: str) -> bool:
+    """Whether it is moto that answers, and ready: not another program, nor its bare socket."""
+    try:
+        with urllib.request.urlopen(f"{url}/moto-api/data.json") as answer:
+            return isinstance(json.load(answer), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def mails_in_moto(url: str) -> list[dict[str, str]]:

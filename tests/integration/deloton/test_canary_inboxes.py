@@ -50,7 +50,9 @@ async def test_a_queue_holds_the_event_of_the_mail_and_is_emptied(
         monkeypatch.setenv(name, "testing")
     with running_moto() as aws:
         sqs = boto3.client("sqs", region_name="eu-west-2", endpoint_url=aws)
-        url = sqs.create_queue(QueueName="canary")["QueueUrl"]
+        made = sqs.create_queue(QueueName="canary")
+        assert "QueueUrl" in made, made
+        url = made["QueueUrl"]
         for body in ("no event", json.dumps({"detail": {"mail": {"destination": [OTHERS]}}})):
             sqs.send_message(QueueUrl=url, MessageBody=body)
         async with open_inbox("sqs://eu-west-2/123456789012/canary", aws) as inbox:
