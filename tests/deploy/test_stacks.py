@@ -50,7 +50,9 @@ class Aws:
         self._url = url
 
     def client(self, service: str) -> Any:  # noqa: ANN401
-        return boto3.client(service, endpoint_url=self._url, region_name=self.environment.region)
+        return boto3.session.Session().client(
+            service, endpoint_url=self._url, region_name=self.environment.region
+        )
 
     def stacks(self) -> dict[str, str]:
         """The status of each stack that is there."""
@@ -129,7 +131,7 @@ def aws(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 
 def with_certificate(moto_url: str) -> Environment:
     """The example as an environment of the test's own; its certificate exists."""
-    acm = boto3.client("acm", endpoint_url=moto_url, region_name=EXAMPLE.region)
+    acm = boto3.session.Session().client("acm", endpoint_url=moto_url, region_name=EXAMPLE.region)
     made = acm.request_certificate(DomainName="deloton.example")
     cluster = {**EXAMPLE.parameters["cluster"], "CertificateArn": made["CertificateArn"]}
     return replace(EXAMPLE, name="test", parameters={**EXAMPLE.parameters, "cluster": cluster})

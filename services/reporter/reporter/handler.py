@@ -51,7 +51,9 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def _take_the_databases_password() -> None:
     """Ask for it each time, where `PGPASSWORD_SECRET` names it: a function is handed no secrets."""
     if secret := os.environ.get("PGPASSWORD_SECRET"):
-        secrets = boto3.client("secretsmanager", region_name=os.environ.get("AWS_REGION"))
+        secrets = boto3.session.Session().client(
+            "secretsmanager", region_name=os.environ.get("AWS_REGION")
+        )
         told = secrets.get_secret_value(SecretId=secret)
         os.environ["PGPASSWORD"] = told["SecretString"]
 

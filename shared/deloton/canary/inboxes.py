@@ -108,7 +108,9 @@ async def open_inbox(url: str, aws_endpoint_url: str | None = None) -> AsyncIter
     elif parts.scheme == "sqs":
         import boto3  # noqa: PLC0415  who reads no queue need not have it in memory
 
-        sqs = boto3.client("sqs", region_name=parts.hostname, endpoint_url=aws_endpoint_url)
+        sqs = boto3.session.Session().client(
+            "sqs", region_name=parts.hostname, endpoint_url=aws_endpoint_url
+        )
         account, _, queue = parts.path.strip("/").partition("/")
         found = sqs.get_queue_url(QueueName=queue, QueueOwnerAWSAccountId=account)
         yield QueueInbox(found["QueueUrl"], sqs)

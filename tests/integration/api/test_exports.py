@@ -192,9 +192,9 @@ async def test_files_in_a_bucket_are_opened_by_a_signed_address_and_removed(
 ) -> None:
     await store_small_company(database_url)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "of a test")
+        monkeypatch.setenv(name, "testing")
     with running_moto() as moto:
-        s3: Any = boto3.client("s3", region_name="eu-west-2", endpoint_url=moto)
+        s3: Any = boto3.session.Session().client("s3", region_name="eu-west-2", endpoint_url=moto)
         s3.create_bucket(
             Bucket="exports", CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}
         )

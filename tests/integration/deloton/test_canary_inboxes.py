@@ -49,7 +49,7 @@ async def test_a_queue_holds_the_event_of_the_mail_and_is_emptied(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with running_moto() as aws:
-        sqs = boto3.client("sqs", region_name="eu-west-2", endpoint_url=aws)
+        sqs = boto3.session.Session().client("sqs", region_name="eu-west-2", endpoint_url=aws)
         made = sqs.create_queue(QueueName="canary")
         assert "QueueUrl" in made, made
         url = made["QueueUrl"]

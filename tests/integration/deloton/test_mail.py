@@ -52,7 +52,7 @@ def moto() -> Iterator[str]:
 
 
 async def test_ses_gets_the_whole_message_and_names_it(moto: str, credentials: None) -> None:
-    ses = boto3.client("sesv2", region_name="eu-west-2", endpoint_url=moto)
+    ses = boto3.session.Session().client("sesv2", region_name="eu-west-2", endpoint_url=moto)
     ses.create_email_identity(EmailIdentity="deloton.example")
     async with open_mailer("ses://eu-west-2", aws_endpoint_url=moto) as mailer:
         message_id = await mailer.send(a_mail())

@@ -27,7 +27,7 @@ class Cloud:
         made = {"endpoint_url": url, "region_name": "eu-west-2"}
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         self.sns, self.sqs, ses = (
-            boto3.client(name, **made, **keys) for name in ("sns", "sqs", "sesv2")
+            boto3.session.Session().client(name, **made, **keys) for name in ("sns", "sqs", "sesv2")
         )
         ses.create_email_identity(EmailIdentity="deloton.example")
         self.topic = self.sns.create_topic(Name="mail-feedback")["TopicArn"]

@@ -62,9 +62,9 @@ def aws(moto_server: str, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    s3 = boto3.client("s3", region_name="eu-west-2")
+    s3 = boto3.session.Session().client("s3", region_name="eu-west-2")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-    boto3.client("sesv2", region_name="eu-west-2").create_email_identity(
+    boto3.session.Session().client("sesv2", region_name="eu-west-2").create_email_identity(
         EmailIdentity="deloton.example"
     )
     return moto_server
@@ -129,7 +129,7 @@ async def test_the_report_is_mailed_archived_and_noted(aws: str, database_url: s
 async def test_the_archive_holds_pdf_page_and_figures_encrypted_behind_relative_links(
     aws: str, database_url: str
 ) -> None:
-    s3 = boto3.client("s3", region_name="eu-west-2")
+    s3 = boto3.session.Session().client("s3", region_name="eu-west-2")
     by_our_key = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
     s3.put_bucket_encryption(
         Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": [by_our_key]}
@@ -228,7 +228,7 @@ async def test_what_passes_by_itself_is_tried_again(aws: str, database_url: str)
 async def test_an_archive_that_is_away_keeps_no_mail_back_and_is_made_up_for(
     aws: str, database_url: str
 ) -> None:
-    s3 = boto3.client("s3", region_name="eu-west-2")
+    s3 = boto3.session.Session().client("s3", region_name="eu-west-2")
     s3.delete_bucket(Bucket=BUCKET)
     [done] = await send(settings(), [DAY])
     assert done.failure == "the archive refused it: NoSuchBucket"
@@ -270,7 +270,9 @@ def test_lambda_takes_an_event_of_the_scheduler_as_yesterday(aws: str, database_
 def test_lambda_fetches_the_databases_password_each_time(
     aws: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secrets = boto3.client("secretsmanager", endpoint_url=aws, region_name="eu-west-2")
+    secrets = boto3.session.Session().client(
+        "secretsmanager", endpoint_url=aws, region_name="eu-west-2"
+    )
     secret = secrets.create_secret(Name="password", SecretString="first")["ARN"]
     monkeypatch.setenv("AWS_REGION", "eu-west-2")  # as Lambda does
     monkeypatch.setenv("PGPASSWORD_SECRET", secret)
