@@ -150,17 +150,6 @@ def with_gaps(readings: pd.DataFrame) -> pd.DataFrame:
     return seconds.reindex(range(seconds.index.min(), seconds.index.max() + 1)).reset_index()
 
 
-def alert_marks(alerts: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
-    """A row per alert of a ride: `level`, `elapsed_s` (into the ride), `heart_rate_bpm`.
-
-    `readings` are a row a second, with gaps.
-    """
-    began_at = (readings["at"] - pd.to_timedelta(readings["elapsed_s"], unit="s")).min()
-    elapsed = pd.to_datetime(alerts["measured_at"], utc=True) - began_at
-    marks = alerts.assign(elapsed_s=elapsed.dt.total_seconds().astype("float64"))
-    return marks[["level", "elapsed_s", "heart_rate_bpm"]]
-
-
 def value_before(readings: pd.DataFrame, measure: str, seconds: int) -> float | None:
     """What was measured so many seconds before the newest reading (a row a second, with gaps)."""
     if len(readings) <= seconds:

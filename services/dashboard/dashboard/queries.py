@@ -140,11 +140,6 @@ INSERT INTO danger_acknowledgements (alert_id, staff_name, note)
 SELECT alert_id, $2, $3 FROM heart_rate_alerts WHERE alert_id = $1
 """
 
-_ALERTS_OF_RIDE = """
-SELECT level, measured_at, heart_rate_bpm FROM heart_rate_alerts
-WHERE ride_id = $1 ORDER BY measured_at
-"""
-
 _RECENT_RIDES = f"""
 SELECT rides.ride_id, rides.rider_id, rides.started_at, rides.bike_serial,
        rides.ended_at, {", ".join(f"rides.{name}" for name in recent.FIGURES_OF_A_RIDE)},
@@ -314,14 +309,6 @@ class Queries:
     def acknowledge(self, alert_id: int, staff_name: str, note: str) -> None:
         """Note who of the staff sees to a danger."""
         self.database.store(_ACKNOWLEDGE, alert_id, staff_name, note)
-
-    def alerts_of(self, ride_id: int) -> Answer:
-        """A row per alert of a ride: `level`, `measured_at`, `heart_rate_bpm`."""
-        return self.answers.get(
-            ("alerts_of", ride_id),
-            A_FEW_SECONDS,
-            lambda: self.database.fetch(_ALERTS_OF_RIDE, ride_id),
-        )
 
     def recent_rides(self, window_h: int) -> Answer:
         """A row per ride that began in the last hours, newest first, as `recent.prepared` says."""

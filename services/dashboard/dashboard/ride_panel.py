@@ -129,8 +129,7 @@ def heart(
     limits = {level: float(ride[f"{level}_bpm"]) for level in figures.LEVELS}
     wide, narrow = st.columns([3, 1])
     with card(f"{place}-heart-rate", place=wide):
-        alerts = figures.alert_marks(queries().alerts_of(int(ride["ride_id"])).rows, readings)
-        line = charts.heart_rate_line(readings, maximum, limits, alerts)
+        line = charts.heart_rate_line(readings, maximum, limits)
         draw(line, f"{place}-heart-rate", "Heart rate over the whole ride, with zones and limits")
     share = None if rate is None or pd.isna(rate) else float(rate) / maximum
     title = "Heart rate now, time in zones" if live else "Mean heart rate, time in zones"

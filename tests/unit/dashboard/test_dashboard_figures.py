@@ -12,7 +12,6 @@ from dashboard.charts.look import Chart
 from dashboard.charts.ride import gauge, heart_rate_line, measure_line, zone_bars
 from dashboard.figures import (
     TOTALS,
-    alert_marks,
     beside_bests,
     figures_so_far,
     found,
@@ -146,25 +145,11 @@ def test_a_ride_without_readings_has_no_figures_yet() -> None:
 
 def test_the_heart_rate_line_shows_a_gap_and_the_riders_limits() -> None:
     readings = pd.DataFrame({"elapsed_s": [1, 2, 3], "heart_rate_bpm": [100, None, 101]})
-    alerts = pd.DataFrame({"level": ["high"], "elapsed_s": [3.0], "heart_rate_bpm": [161]})
-    chart = heart_rate_line(readings, 173, {"low": 50, "high": 155.7}, alerts).to_dict()
-    assert len(chart["layer"]) == 6  # zones, two limits, the line, alerts, what the pointer meets
+    chart = heart_rate_line(readings, 173, {"low": 50, "high": 155.7}).to_dict()
+    assert len(chart["layer"]) == 5  # zones, two limits, the line, what the pointer meets
     drawn = [row for rows in chart["datasets"].values() for row in rows]
     assert {"elapsed_ms": 2000, "heart_rate_bpm": None} in drawn
     assert "high 156" in [row.get("words") for row in drawn]
-    assert [row["elapsed_ms"] for row in drawn if row.get("level") == "high"] == [3000]
-
-
-@pytest.mark.parametrize("seconds", [[], [20]])
-def test_an_alert_is_marked_at_its_second_of_the_ride(seconds: list[int]) -> None:
-    began = pd.Timestamp("2026-07-01T09:00:00Z")
-    at = [began + pd.Timedelta(seconds=number) for number in (5, 7)]
-    readings = with_gaps(
-        pd.DataFrame({"at": at, "elapsed_s": [5.0, 7.0], "heart_rate_bpm": [190, 191]})
-    )
-    told = [(began + pd.Timedelta(seconds=second), "high", 191) for second in seconds]
-    alerts = pd.DataFrame(told, columns=["measured_at", "level", "heart_rate_bpm"])
-    assert list(alert_marks(alerts, readings)["elapsed_s"]) == seconds
 
 
 def specification(chart: Chart) -> str:
@@ -184,11 +169,8 @@ def charts_of_a_ride(heart_rates: list[int | None]) -> list[str]:
         {"elapsed_s": range(len(measured)), "heart_rate_bpm": measured, "power_watts": measured}
     )
     now = measured[-1]
-    alerts = pd.DataFrame(
-        {"level": pd.Series(["high"][: len(measured) // 3], dtype="str"), "elapsed_s": 2.0}
-    ).assign(heart_rate_bpm=161)
     charts = [
-        heart_rate_line(readings, 173, {"low": 50, "high": 155.7}, alerts),
+        heart_rate_line(readings, 173, {"low": 50, "high": 155.7}),
         measure_line(readings, "power_watts", "Power (W)"),
         gauge(None if pd.isna(now) else now / 173),
         zone_bars(zone_seconds(readings, 173)),

@@ -30,13 +30,8 @@ def elapsed_axis() -> alt.X:
     return alt.X("elapsed_ms:T", axis=axis, scale=alt.Scale(type="utc", nice=False))
 
 
-def heart_rate_line(
-    readings: pd.DataFrame, maximum_bpm: float, limits: dict[str, float], alerts: pd.DataFrame
-) -> Chart:
-    """Heart rate by elapsed second over the coloured zones, with the limits (level → bpm).
-
-    `alerts` are marked where they began: `figures.alert_marks`.
-    """
+def heart_rate_line(readings: pd.DataFrame, maximum_bpm: float, limits: dict[str, float]) -> Chart:
+    """Heart rate by elapsed second over the coloured zones, with the limits (level → bpm)."""
     usual_top = HIGHEST_SHARE * maximum_bpm
     highest = readings["heart_rate_bpm"].astype("float64").max()
     top = usual_top if pd.isna(highest) else max(usual_top, highest + 5)
@@ -52,30 +47,9 @@ def heart_rate_line(
         _zone_bands(maximum_bpm, top, scale),
         *(_limit(level, bpm, scale) for level, bpm in limits.items()),
         line,
-        _alert_points(alerts, scale),
         _hover(lines, "heart_rate_bpm", "Heart rate (bpm)", scale),
     )
     return _own_axes(layers).properties(height=290)
-
-
-def _alert_points(alerts: pd.DataFrame, scale: alt.Scale) -> Chart:
-    marks = alerts.assign(elapsed_ms=alerts["elapsed_s"] * 1000)
-    levels = list(ALERT_COLOURS)
-    colours = alt.Scale(domain=levels, range=[ALERT_COLOURS[level] for level in levels])
-    points: alt.Chart = (
-        alt.Chart(marks)
-        .mark_point(filled=True, size=130, shape="triangle-down", yOffset=-9, opacity=1)
-        .encode(
-            x=elapsed_axis(),
-            y=alt.Y("heart_rate_bpm:Q", scale=scale, axis=None),
-            color=alt.Color("level:N", scale=colours, legend=None),
-            tooltip=[
-                alt.Tooltip("level:N", title="Alert"),
-                alt.Tooltip("heart_rate_bpm:Q", title="Heart rate (bpm)"),
-            ],
-        )
-    )
-    return points
 
 
 def measure_line(readings: pd.DataFrame, measure: str, title: str) -> Chart:
