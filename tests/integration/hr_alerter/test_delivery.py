@@ -216,11 +216,13 @@ async def test_a_danger_that_outlasts_an_outage_is_told_once_mail_flows(site: Al
     ride_id = await site.a_ride()
     site.start_alerter(ALERT_MAX_AGE_S="60")
     await eventually(lambda: site.is_ready(0))
-    riding = asyncio.create_task(ride_on(site, ride_id, since_s=52))
+    over = asyncio.Event()
+    riding = asyncio.create_task(ride_on(site, ride_id, over, since_s=52))
     await eventually(lambda: has_lasted(site, 61))
     site.ses.trouble = lambda _: None
     await eventually(lambda: mailed(site, 7001))
-    riding.cancel()
+    over.set()
+    await riding
     await site.until_settled(1)
     assert await site.rows("state, level") == [("sent", "critical")]
     assert site.mails() == {"rider7001@example.com": 1}
@@ -240,10 +242,10 @@ async def test_who_is_in_danger_now_does_not_wait_behind_all_for_whom_it_is_too_
     assert await site.states() == {"expired": 60, "sent": 1}
 
 
-async def ride_on(site: AlerterSite, ride_id: int, since_s: float) -> None:
-    """A heart that races, a reading a second, however seldom there is time to send them."""
+async def ride_on(site: AlerterSite, ride_id: int, over: asyncio.Event, *, since_s: float) -> None:
+    """A heart that races until the ride is over, a reading a second, however seldom they go out."""
     began, sent = datetime.now(UTC) - timedelta(seconds=since_s), 0
-    while True:
+    while not over.is_set():
         due = 1 + int((datetime.now(UTC) - began).total_seconds())
         beats = [CRITICAL + second % 2 for second in range(sent, due)]
         if beats:
