@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from deloton.testing import FakeRecord, records_of
+from ingestor.partition_state import PartitionState
 from tests.odd_feed import OddFeed
 from tests.oracle.straightforward import RawMessage, expected_rows, read_streams
 from tests.unit.ingestor.rows_in_memory import RowsInMemory
@@ -23,16 +24,30 @@ def feed_of(number: int, faults: str) -> OddFeed:
     return feed.ride(feed.rng.randint(2, 6))
 
 
-def stored(records: Sequence[FakeRecord], sizes: Sequence[int], rng: Random) -> RowsInMemory:
+def stored(
+    records: Sequence[FakeRecord], sizes: Sequence[int], rng: Random, silences: float = 0.0
+) -> RowsInMemory:
+    """The rows; `silences` is how often the feed pauses for long after a batch."""
     rows = RowsInMemory()
     state = rows.next_worker()
     while records:
         size = rng.choice(sizes)
         rows.take(state, records[:size])
         records = records[size:]
+        if rng.random() < silences:
+            fall_silent(rows, state)
         if rng.random() < 0.3:
             state = rows.next_worker()
     return rows
+
+
+def fall_silent(rows: RowsInMemory, state: PartitionState) -> None:
+    """Nothing comes for so long that rides are held to be over.
+
+    Not where a rider was told in mid-ride right before: silence says that his ride begins there.
+    """
+    if not any(stream.held for stream in state.streams.values()):
+        rows.store(state, state.end_silent_rides(heard_before=1.0))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +91,9 @@ def told_by_rows(rows: RowsInMemory) -> dict[str, object]:
     return told
 
 
-def told_by_oracle(records: Sequence[FakeRecord]) -> dict[str, object]:
+def told_by_oracle(records: Sequence[FakeRecord], *, waited: bool = False) -> dict[str, object]:
     raw = [RawMessage(0, record.offset, record.key, record.value) for record in records]
-    expected = expected_rows(read_streams(raw), waited=False)
+    expected = expected_rows(read_streams(raw), waited=waited)
     return {
         f"{serial} {started_at}": {
             "rider": row["rider_id"],
@@ -110,5 +125,27 @@ def test_rows_are_those_of_the_oracle(faults: str) -> None:
         records = records_of(feed.with_repeats(3, 4_000) if again else feed.lines)
         rows = stored(records, (1, 3, 7, 50, 300), Random(number))
         if told_by_rows(rows) != told_by_oracle(records):
+            different.append(number)
+    assert different == []
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "none",
+        "lost lines",
+        "a clock that is set",
+        "lost lines, a clock that is set",
+        "a second rider, a clock that is set",
+    ],
+)
+def test_pauses_for_which_rides_are_held_to_be_over_change_no_row(faults: str) -> None:
+    different = []
+    for number in range(FEEDS):
+        feed = feed_of(number, faults)
+        records = records_of(feed.lines)
+        rows = stored(records, (1, 3, 7, 50, 300), Random(number), silences=0.3)
+        fall_silent(rows, rows.next_worker())
+        if told_by_rows(rows) != told_by_oracle(records, waited=True):
             different.append(number)
     assert different == []

@@ -24,6 +24,9 @@ Where a **Ride line** belongs (`belonging`, row by row):
 | the next 5 s of this ride by its count alone, none announced | this ride goes on: its clock was set |
 | anything else | a ride without a rider begins at stamp - duration |
 
+A Telemetry line that comes when nobody waits for it any more, after silence or in another
+partition, completes the reading that its Ride line became.
+
 What the next line decides:
 
 | line | what comes next | then |

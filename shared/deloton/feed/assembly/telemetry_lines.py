@@ -106,6 +106,9 @@ def _accept_alone(stream: StreamState, line: TelemetryLine, record: Record, out:
         out.repeats += 1
         return
     waiting, ride = stream.waiting, stream.ride
+    if ride is not None and waiting is None and _follows_at_once(ride, line):
+        _complete(stream, ride, line, record, out)
+        return
     is_late = ride is not None and (
         line.at <= ride.last_stamp or (waiting is not None and line.at < waiting.at)
     )
@@ -125,6 +128,27 @@ def _accept_alone(stream: StreamState, line: TelemetryLine, record: Record, out:
         add_lone_telemetry(ride, line, out)
     else:
         _hold(stream, line, record, out)
+
+
+def _follows_at_once(ride: Ride, line: TelemetryLine) -> bool:
+    """Whether the last thing told of the ride may be the Ride line of this Telemetry line.
+
+    It is, where silence or another partition's worker has given up waiting for it.
+    """
+    is_counted = ride.elapsed_s > ride.from_s and ride.counted_stamp == ride.last_stamp
+    return is_counted and NO_TIME < line.at - ride.counted_stamp < PAIR_WINDOW
+
+
+def _complete(
+    stream: StreamState, ride: Ride, line: TelemetryLine, record: Record, out: Assembled
+) -> None:
+    """The other half of a reading that is stored by now; a reading of its own if that is whole."""
+    at = line.at + ride.ahead
+    if ride.ended_at is not None:
+        resume_ride(ride, at, out)
+    out.late.append(Late(ride, line, at, record))
+    ride.last_stamp = ride.counted_stamp = line.at
+    stream.announced = False
 
 
 def _late(stream: StreamState, line: TelemetryLine, record: Record) -> Late | None:
