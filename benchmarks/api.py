@@ -196,7 +196,7 @@ def wrk(script: Path, address: str, *, connections: int, seconds: int) -> str:
 
 def percentile_ms(printed: str, percent: int) -> float:
     """A percentile of the times that wrk printed."""
-    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(us|ms|s)$", printed, re.MULTILINE)
+    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(us|ms|s)\s*$", printed, re.MULTILINE)
     if found is None:
         raise ValueError(printed)
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]

@@ -10,11 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from deloton.rules.canary import CANARY_BIKE
+from deloton.rules.sandbox import SANDBOX_BIKES
 from deloton.rules.silence import SILENCE_SQL
 from deloton.store.rider_sql import NAME
 
 # Asked as the database's owner, who sees all.
-NOT_THE_CANARYS = f"bike_serial <> '{CANARY_BIKE}'"
+OF_PEOPLE = f"""
+    bike_serial <> '{CANARY_BIKE}' AND NOT starts_with(bike_serial, '{SANDBOX_BIKES}')
+"""
 
 # Closed rides carry their count; only the few open ones' readings are counted, ride by ride
 # through the key. Counting all of them each second would soon be what the demo is busy with.
@@ -29,10 +32,10 @@ READINGS = f"""
             SELECT count(*) AS readings, max(at) AS newest_at
             FROM readings WHERE readings.ride_id = rides.ride_id
         ) AS own
-        WHERE ended_at IS NULL AND {NOT_THE_CANARYS}
+        WHERE ended_at IS NULL AND {OF_PEOPLE}
     ), closed_rides AS (
         SELECT count(*) AS rides, sum(reading_count) AS readings, max(ended_at) AS newest_at
-        FROM rides WHERE ended_at IS NOT NULL AND {NOT_THE_CANARYS}
+        FROM rides WHERE ended_at IS NOT NULL AND {OF_PEOPLE}
     )
     SELECT open_rides.riding_now,
            closed_rides.rides AS rides_ended,
@@ -47,7 +50,7 @@ LAST_RIDES = f"""
            rides.ended_at, rides.duration_s, rides.mean_heart_rate_bpm,
            rides.max_power_watts, rides.energy_kj
     FROM rides LEFT JOIN riders USING (rider_id)
-    WHERE ended_at IS NOT NULL AND {NOT_THE_CANARYS}
+    WHERE ended_at IS NOT NULL AND {OF_PEOPLE}
     ORDER BY ended_at DESC
     LIMIT 5
 """  # noqa: S608

@@ -55,6 +55,7 @@ class Running:
     reports: Path
     inbox: str
     api_key: str
+    sandbox_key: str
     api: str
 
     @property
@@ -80,6 +81,7 @@ class Running:
             ("Kafka", self.bootstrap_servers),
             *pages,
             ("API key", self.api_key),
+            ("sandbox key", self.sandbox_key),
             (
                 "try",
                 f'curl -H "Authorization: Bearer {self.api_key}" "{self.api}/v1/rides?limit=3"',
@@ -112,7 +114,10 @@ async def start_everything(settings: Settings, console: Console) -> AsyncIterato
                 reports=settings.reports,
                 inbox=f"http://{LOCALHOST}:{settings.port(chosen.INBOX)}",
                 api=f"http://{LOCALHOST}:{settings.port(chosen.API)}",
-                api_key=await make_api_key(as_role("api", environment)),
+                api_key=await make_api_key(environment, "demo", "read,personal,erase"),
+                sandbox_key=await make_api_key(
+                    environment, "sandbox", "read,personal,webhooks", "--sandbox"
+                ),
             )
             with started(running, console):
                 yield running
@@ -227,12 +232,12 @@ async def migrate(guardian: Guardian, environment: dict[str, str], logs: Path) -
         migration.stop()
 
 
-async def make_api_key(environment: dict[str, str]) -> str:
-    """Make a key of the API that may do everything."""
+async def make_api_key(environment: dict[str, str], name: str, scopes: str, *options: str) -> str:
+    """Make a key of the API."""
     making = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api.keys", "create"),
-        *("--name", "demo", "--scopes", "read,personal,erase"),
-        env=environment,
+        *("--name", name, "--scopes", scopes, *options),
+        env=as_role("api", environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,

@@ -58,6 +58,15 @@ def make_services(settings: Settings) -> list[Service]:
         "--live",
         *(("--back-to-back",) if settings.back_to_back else ()),
     )
+    # What sandbox keys see; few, and always riding.
+    sandbox = (
+        "--sandbox",
+        "--bikes=3",
+        f"--seed={settings.seed + 1}",
+        "--dangerous-share=0.1",
+        "--back-to-back",
+        "--live",
+    )
     return [
         Service(
             "inbox",
@@ -146,6 +155,12 @@ def make_services(settings: Settings) -> list[Service]:
             arguments=(*fleet, f"--since={settings.since}"),
             # Its history is in Kafka already: it goes on from now.
             again=fleet,
+        ),
+        Service(
+            "sandbox-fleet",
+            "bike_simulator",
+            arguments=(*sandbox, f"--since={settings.since}"),
+            again=sandbox,
         ),
     ]
 

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.timeout(900)
 
 OURS = (
     "ingestor", "hr-alerter", "canary", "api", "webhooks", "dashboard", "reporter", "analytics",
-    "bike-simulator",
+    "bike-simulator", "sandbox-fleet",
 )  # fmt: skip
 SCRAPED = ("ingestor", "hr-alerter", "canary", "api", "webhooks", "dashboard")
 READINGS = "SELECT count(*) FROM readings"
@@ -191,7 +191,7 @@ def started(service: str) -> tuple[str, str]:
 
 
 def test_after_all_this_no_line_was_lost_and_no_row_is_there_twice() -> None:
-    compose("stop", "bike-simulator", "canary")
+    compose("stop", "bike-simulator", "sandbox-fleet", "canary")
     feed = Feed(read_raw_topic())
     ends = Counter(message.partition for message in feed.messages)
     eventually(lambda: {row["partition"]: row["next_offset"] for row in rows(OFFSETS)} == ends)

@@ -75,8 +75,11 @@ class StartedDemo:
         self.family = psutil.Process(self.process.pid).children(recursive=True)
 
     def process_of(self, module: str) -> psutil.Process:
-        [process] = [one for one in self.family if ["-m", module] == one.cmdline()[1:3]]
+        [process] = self.processes_of(module)
         return process
+
+    def processes_of(self, module: str) -> list[psutil.Process]:
+        return [one for one in self.family if ["-m", module] == one.cmdline()[1:3]]
 
     def end(self, number: signal.Signals) -> int:
         """Send it a signal and return its exit code; the test's time limit bounds the wait."""

@@ -1,5 +1,6 @@
 """`python -m demo` as a person meets it: it shows rides, and leaves nothing behind."""
 
+import asyncio
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import asyncpg
+import httpx
 import psutil
 import pytest
 
@@ -64,9 +67,25 @@ def test_rides_and_readings_grow(demo: StartedDemo) -> None:
     demo.wait_for(lambda: demo.figures()[-1].riding > 0 and demo.figures()[-1].lag_lines < 50)
     caught_up = demo.figures()[-1]
     # A reading is two lines; light faults cost a few of them.
-    assert caught_up.readings * 2 > 0.9 * caught_up.lines, "some of the history was skipped"
+    [[stored]] = ask(demo, "SELECT count(*) FROM readings")
+    assert stored * 2 > 0.9 * caught_up.lines, "some of the history was skipped"
+    # No figure tells of the sandbox's and the canary's.
+    assert caught_up.readings < stored
     assert caught_up.rides_ended > 0
     demo.wait_for(lambda: demo.figures()[-1].readings > caught_up.readings)
+
+
+def test_the_sandbox_key_sees_the_simulated_fleet_alone(demo: StartedDemo) -> None:
+    key = re.search(r"sandbox key +(\S+)", demo.output)
+    assert key
+    headers = {"Authorization": f"Bearer {key[1]}"}
+    api = f"http://{LOCALHOST}:{demo.ports['DEMO_API_PORT']}"
+    bikes: set[str] = set()
+    with httpx.Client(base_url=api, headers=headers, timeout=300) as client:
+        while len(bikes) < 3:
+            rides = client.get("/v1/rides").raise_for_status().json()["rides"]
+            bikes = {ride["bike_serial"] for ride in rides}
+    assert bikes == {"SANDBOX0000", "SANDBOX0001", "SANDBOX0002"}
 
 
 def test_yesterdays_report_is_in_the_inbox(demo: StartedDemo) -> None:
@@ -145,6 +164,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, ports: dict[st
     )
     assert done.returncode == 1
     assert re.fullmatch(r"The demo cannot write its folder .*\n", done.stderr)
+
+
+def ask(demo: StartedDemo, query: str) -> list[asyncpg.Record]:
+    """The rows of a query to the demo's database, as its owner."""
+    address = re.search(r"postgresql://\S+", demo.output)
+    assert address
+
+    async def fetch() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(address[0])
+        try:
+            return list(await connection.fetch(query))
+        finally:
+            await connection.close()
+
+    return asyncio.run(fetch())
 
 
 def data_folder_of(process: psutil.Process) -> list[str]:

@@ -27,6 +27,7 @@ from playwright.sync_api import expect
 from pypdf import PdfReader
 
 from deloton.rules.canary import CANARY_BIKE
+from deloton.rules.sandbox import SANDBOX_BIKES
 from deloton.showing.formats import duration, energy, number, power
 from demo.ports import LOCALHOST
 from demo.services import DEAD_LETTERS_TOPIC, RAW_TOPIC
@@ -109,9 +110,11 @@ class Aftermath:
 
     @cached_property
     def ridden(self) -> dict[RideKey, Row]:
-        """The rides that must have been ridden by people: no figure tells of the canary's."""
+        """The rides of people: no figure tells of the canary's, nor of the sandbox's."""
         rides = self.expected.rides.items()
-        return {key: row for key, row in rides if key[0] != CANARY_BIKE}
+        return {
+            key: row for key, row in rides if not key[0].startswith((CANARY_BIKE, SANDBOX_BIKES))
+        }
 
     @cached_property
     def days(self) -> list[date]:
@@ -162,7 +165,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
             lambda: asyncio.run(fetch(database_url, _EVERY_LEVEL_IS_MAILED, began_at))[0][0],
             MAILED_WITHIN_S,
         )
-        riding = [demo.process_of("bike_simulator"), demo.process_of("deloton.canary")]
+        riding = [*demo.processes_of("bike_simulator"), demo.process_of("deloton.canary")]
         for program in riding:
             program.suspend()
         yield asyncio.run(wait_and_read(demo, began_at))

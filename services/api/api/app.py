@@ -166,8 +166,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
 def _put_together(app: FastAPI, settings: ApiSettings) -> None:
     real, sandbox = (_database(settings, role) for role in (None, SANDBOX_ROLE))
     lanes = Lanes()
-    app.state.context = _context(settings, real, lanes, _export_work(real, settings))
-    app.state.sandbox = _context(settings, sandbox, lanes)
+    exports = _export_work(real, sandbox, settings)
+    app.state.context = _context(settings, real, lanes, exports)
+    app.state.sandbox = _context(settings, sandbox, lanes, exports)
     feeds = (app.state.context.live_feeds, app.state.sandbox.live_feeds)
     LISTENERS.set_function(lambda: sum(each.listeners for each in feeds))
     app.state.link_limiter = LinkLimiter()
@@ -208,7 +209,7 @@ def _context(
     )
 
 
-def _export_work(database: Database, settings: ApiSettings) -> ExportWork | None:
+def _export_work(database: Database, sandbox: Database, settings: ApiSettings) -> ExportWork | None:
     if settings.export_store is None:
         return None
     files = open_files(
@@ -217,7 +218,7 @@ def _export_work(database: Database, settings: ApiSettings) -> ExportWork | None
         endpoint_url=settings.aws_endpoint_url,
         open_url=settings.export_open_url,
     )
-    return ExportWork(database, files)
+    return ExportWork(database, sandbox, files)
 
 
 @asynccontextmanager

@@ -1,11 +1,13 @@
 """A sandbox key sees simulated riders and nobody else, whatever it asks; no other key sees them."""
 
+import gzip
 import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -18,7 +20,9 @@ from bike_simulator import FleetPlan, riders, simulate
 from deloton.rules.canary import CANARY_BIKE, FIRST_CANARY_RIDER_ID
 from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID, SANDBOX_BIKES
 from deloton.testing import START_AT
-from tests.integration.api.served import Served
+from demo.guardian import Guardian
+from tests.integration.api.served import Served, serve, store_small_company
+from tests.integration.api.test_exports import until
 from tests.roles import as_role
 
 RIDER_ID = FIRST_SANDBOX_RIDER_ID + 7
@@ -126,6 +130,23 @@ async def test_a_sandbox_key_makes_webhooks_and_erases_nobody(fresh: Served) -> 
         assert (await client.get(f"{address}/deliveries")).json()["deliveries"] == []
         assert (await client.delete(f"/v1/riders/{RIDER_ID}")).status_code == 403
         assert (await client.delete(address)).status_code == 204
+
+
+async def test_a_sandbox_key_has_exports_of_the_simulated_and_of_nobody_else(
+    database_url: str, guardian: Guardian, tmp_path: Path
+) -> None:
+    await store_small_company(database_url)
+    folder = (tmp_path / "exports").as_uri()
+    with serve(guardian, database_url, tmp_path, EXPORT_STORE=folder) as served:
+        async with client_of(served, sandbox=True) as client:
+            assert (await client.post("/v1/riders/7001/exports")).status_code == 404
+            begun = await client.post(f"/v1/riders/{RIDER_ID}/exports")
+            assert begun.status_code == 202, begun.text
+            ready = await until(client, begun.headers["location"], "ready")
+            made = json.loads(gzip.decompress((await client.get(ready["url"])).content))
+    assert made["rider"]["town"] == "Sandtown"
+    assert [ride["ride_id"] for ride in made["rides"]] == [9001, 9002]
+    assert len(made["rides"][0]["readings"]) == 30
 
 
 async def test_the_sandboxs_role_reads_what_the_api_reads_and_writes_nothing_of_rides(

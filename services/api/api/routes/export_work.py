@@ -19,6 +19,7 @@ from api.store.export_rows import (
     forget_removed,
     note_removed,
 )
+from deloton.rules.sandbox import is_sandbox_rider
 from deloton.running.logs import get_logger
 
 # What another process is asked for, or lets go of, is found within so long.
@@ -30,9 +31,10 @@ _log = get_logger(__name__)
 class ExportWork:
     """What waits is made, what is over is removed; a restart loses nothing of either."""
 
-    def __init__(self, database: Database, files: ExportFiles) -> None:
-        """Nothing is done before `run`."""
+    def __init__(self, database: Database, sandbox: Database, files: ExportFiles) -> None:
+        """Nothing is done before `run`. `sandbox` tells of the riders that are simulated."""
         self._database = database
+        self._sandbox = sandbox
         self._hand = Hand(database)
         self.files = files
         self._wanted = asyncio.Event()
@@ -86,11 +88,15 @@ class ExportWork:
     async def _write(self, rider_id: int, path: Path, lost: asyncio.Event) -> bool:
         """Write the file; False where it is ours no more."""
         with gzip.open(path, "wb", compresslevel=6) as file:
-            async for piece in export_rider(self._database, rider_id):
+            async for piece in export_rider(self._source_of(rider_id), rider_id):
                 if lost.is_set():
                     return False
                 await asyncio.to_thread(file.write, piece)
         return True
+
+    def _source_of(self, rider_id: int) -> Database:
+        """Who is shown this rider's rides."""
+        return self._sandbox if is_sandbox_rider(rider_id) else self._database
 
     @asynccontextmanager
     async def _held(self, export_id: int) -> AsyncIterator[asyncio.Event]:
