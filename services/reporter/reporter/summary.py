@@ -260,4 +260,4 @@ def _compare(name: str, own: Totals, past: Sequence[Totals]) -> Comparison:
 
 
 def _change(value: float | None, before: float | None) -> float | None:
-    return value / before - 1 if value is not None and before else None
+    return (value - before) / before if value is not None and before else None

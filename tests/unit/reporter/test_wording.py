@@ -3,10 +3,11 @@
 from datetime import UTC, date, datetime, time
 
 import pytest
+from msgspec.structs import replace
 
 from deloton.feed.log_lines import RefusalReason
 from reporter import formats, tables, wording
-from reporter.summary import AlertCount, PartTotals, RefusalCount, Totals
+from reporter.summary import AlertCount, Leader, PartTotals, RefusalCount, Totals
 from tests.unit.reporter.summaries import ON, a_full_summary, an_empty_summary
 
 
@@ -66,6 +67,55 @@ def test_a_usual_day_is_not_called_special() -> None:
     assert not any("of the last" in each for each in wording.sentences(a_full_summary(3000)))
 
 
+@pytest.mark.parametrize(
+    ("rides", "told"),
+    [
+        (3300, "10 % more rides"),
+        (3299, "about as many rides"),
+        (2701, "about as many rides"),
+        (2700, "10 % fewer rides"),
+    ],
+)
+def test_a_tenth_up_or_down_is_worth_a_word(rides: int, told: str) -> None:
+    assert told in plain(wording.sentences(a_full_summary(rides, before=3000))[0])
+
+
+@pytest.mark.parametrize(
+    ("rides", "weekly", "told"),
+    [
+        (3001, False, ["It was the busiest of the last 8 days."]),
+        (3000, False, []),
+        (2999, False, ["It was the quietest of the last 8 days."]),
+        (2999, True, ["It was the quietest of the last 8 weeks."]),
+    ],
+)
+def test_only_more_or_fewer_rides_than_ever_are_a_record(
+    rides: int, weekly: bool, told: list[str]
+) -> None:
+    sentences = wording.sentences(a_full_summary(rides, before=3000, weekly=weekly))
+    assert [sentence for sentence in sentences if "of the last" in sentence] == told
+
+
+@pytest.mark.parametrize(
+    ("first_on", "told"),
+    [(date(2026, 3, 9), []), (date(2026, 3, 8), ["It was the busiest of the last 3 days."])],
+)
+def test_the_most_of_two_days_is_no_record(first_on: date, told: list[str]) -> None:
+    began_at = datetime.combine(first_on, time(12), UTC)
+    sentences = wording.sentences(a_full_summary(first_ride_at=began_at))
+    assert [sentence for sentence in sentences if "of the last" in sentence] == told
+
+
+@pytest.mark.parametrize("rides", [{9: 5, 17: 5}, {9: 5}])
+def test_hours_as_busy_as_each_other_and_an_only_hour_are_not_called_the_busiest(
+    rides: dict[int, int],
+) -> None:
+    parts = {hour: PartTotals(f"{hour:02}:00", count) for hour, count in rides.items()}
+    assert not any(
+        "busiest hour" in each for each in wording.sentences(a_full_summary(parts=parts))
+    )
+
+
 def test_a_fall_is_told_as_fewer_and_a_leap_as_a_factor() -> None:
     assert "50 % fewer rides" in plain(wording.sentences(a_full_summary(1500))[0])
     assert "34 times the mean" in wording.sentences(a_full_summary(3400, before=100))[0]
@@ -90,6 +140,27 @@ def test_a_first_rider_is_not_many() -> None:
     assert wording.sentences(day)[0] == "1 rider took 1 ride, and did so for the first time."
 
 
+def test_riders_who_are_all_new_are_all_called_so() -> None:
+    first = Totals(on=ON, rides=3, riders=2, new_riders=2)
+    day = a_full_summary(totals=[first], first_ride_at=None, parts={})
+    assert wording.sentences(day)[0] == "2 riders took 3 rides, all for the first time."
+
+
+def test_riders_none_of_whom_is_new_are_only_counted() -> None:
+    known = Totals(on=ON, rides=3, riders=2)
+    day = a_full_summary(totals=[known], first_ride_at=None, parts={})
+    assert wording.sentences(day)[0] == "2 riders took 3 rides."
+
+
+def test_a_week_without_rides_is_told_as_such() -> None:
+    empty = Totals(on=date(2026, 3, 9))
+    before = Totals(on=date(2026, 3, 2), rides=1)
+    assert wording.sentences(a_full_summary(weekly=True, totals=[empty, before])) == [
+        "Nobody rode in this week.",
+        "The week before had 1 ride.",
+    ]
+
+
 def test_rides_of_nobody_known_are_told_without_riders() -> None:
     unknown = Totals(on=ON, rides=2)
     day = a_full_summary(totals=[unknown], first_ride_at=None, parts={})
@@ -100,6 +171,20 @@ def test_a_week_is_told_by_its_days() -> None:
     told = wording.sentences(a_full_summary(weekly=True))
     assert told[1] == "The busiest day was Sunday, with 147 rides."
     assert wording.period_name(a_full_summary(weekly=True)) == "Week 11, 9 to 15 March 2026"
+
+
+@pytest.mark.parametrize(
+    ("on", "last_on", "told"),
+    [
+        (date(2026, 3, 30), date(2026, 4, 5), "Week 14, 30 March to 5 April 2026"),
+        (date(2025, 12, 29), date(2026, 1, 4), "Week 1, 29 December 2025 to 4 January 2026"),
+    ],
+)
+def test_a_week_names_month_and_year_of_its_first_day_where_its_last_has_others(
+    on: date, last_on: date, told: str
+) -> None:
+    week = replace(a_full_summary(weekly=True), on=on, last_on=last_on)
+    assert wording.period_name(week) == told
 
 
 @pytest.mark.parametrize(
@@ -119,6 +204,11 @@ def test_the_mean_is_called_by_how_many_periods_it_is_of(
     summary = a_full_summary(weekly=weekly, first_ride_at=began_at)
     assert wording.usual_of(summary) == told
     assert all(told in tile.usual for tile in tables.tiles(summary))
+
+
+@pytest.mark.parametrize(("name", "told"), [("Ada", "Ada"), (None, "Rider 7"), ("", "Rider 7")])
+def test_who_has_no_name_goes_by_number(name: str | None, told: str) -> None:
+    assert wording.name_of(Leader(7, name, 1, 400.0, 40.0, 300.0)) == told
 
 
 def test_names_that_are_too_long_for_a_line_are_cut() -> None:
@@ -141,8 +231,9 @@ def test_few_broken_sensors_are_named_and_many_are_only_counted() -> None:
     assert wording.serials_named(a_full_summary()) == (
         "Power sensors that are probably broken: SN0048, SN0049."
     )
-    many = a_full_summary(faulty_serials=[f"SN{number}" for number in range(7)])
-    assert wording.serials_named(many) is None
+    few, many = [[f"SN{number}" for number in range(count)] for count in (6, 7)]
+    assert "SN5" in (wording.serials_named(a_full_summary(faulty_serials=few)) or "")
+    assert wording.serials_named(a_full_summary(faulty_serials=many)) is None
     assert wording.serials_named(a_full_summary(faulty_serials=[])) is None
 
 
