@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 
 from deloton.feed.log_lines import LogLine, Marker
-from deloton.testing import BIKE, a_rider, a_whole_ride, an_announcement
+from deloton.testing import BIKE, a_rider, a_whole_ride, an_announcement, at
 
 # A second of the bike is so much longer than two half seconds of ours.
 LATER_BY_LINE_S = 0.00068
@@ -33,12 +33,14 @@ class OddFeed:
         self.faults = faults
         self.bike_serial, self.first_rider, self.jumps_s = bike_serial, first_rider, jumps_s
         self.lines: list[LogLine] = []
+        # When each was told, by a clock that is right: seconds since the first.
+        self.told_s: list[float] = []
         self.clock_s = self.began_s = 0.0
 
-    def ride(self, rides: int, longest_s: int = 60) -> "OddFeed":
+    def ride(self, rides: int, longest_s: int = 60, shortest_s: int = 5) -> "OddFeed":
         """So many rides more, one after another."""
         for _ in range(rides):
-            self._ride(self.rng.randint(5, longest_s))
+            self._ride(self.rng.randint(shortest_s, longest_s))
         return self
 
     def _ride(self, seconds: int) -> None:
@@ -65,9 +67,12 @@ class OddFeed:
     def _tell(self, line: LogLine) -> None:
         self.clock_s += LATER_BY_LINE_S
         later = timedelta(seconds=round(self.clock_s, 6))
+        told_s = self.told_s[-1] if self.told_s else 0.0
         if not isinstance(line, Marker):
+            told_s = (line.at - at(0)).total_seconds() + len(self.lines) * LATER_BY_LINE_S
             line = msgspec.structs.replace(line, at=line.at + later)
         self.lines.append(line)
+        self.told_s.append(told_s)
 
     def with_repeats(self, windows: int, longest: int = 200) -> list[LogLine]:
         """The same, with windows of up to `longest` lines sent again, at once or later."""

@@ -86,4 +86,4 @@ def place(record: ConsumerRecord) -> tuple[int, int]:
 
 def raw_message(record: ConsumerRecord) -> RawMessage:
     """What the oracle reads of a record."""
-    return RawMessage(record.partition, record.offset, record.key, record.value)
+    return RawMessage(record.partition, record.offset, record.key, record.value, record.timestamp)

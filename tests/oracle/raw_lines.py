@@ -37,6 +37,8 @@ class Line(NamedTuple):
     power_watts: float | None = None
     # Told something that no person and no bike can do.
     impossible: bool = False
+    # When it came, None where that is not known.
+    came_at: datetime | None = None
 
 
 def read_line(offset: int, value: bytes | None) -> Line | None:

@@ -7,10 +7,11 @@ the offsets of refused messages out. Everything is held in lists and gone throug
 import math
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from tests.oracle.clocks import Clock
 from tests.oracle.raw_lines import Line, read_line, rider_row, words_or_none
 
 PAIR_WITHIN = timedelta(seconds=1)
@@ -26,12 +27,13 @@ Streams = dict[StreamKey, list[tuple[int, Line | None]]]
 
 
 class RawMessage(NamedTuple):
-    """A record of the raw topic."""
+    """A record of the raw topic; `came_ms` since 1970, 0 where nobody knows when it came."""
 
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    came_ms: int = 0
 
 
 class Reading(NamedTuple):
@@ -54,28 +56,41 @@ class Ride:
     started_at: datetime
     rider: Row | None
     firmware: str | None
+    clock: Clock
+    # By how much our time is ahead of the bike's clock, and when the ride began by each clock.
+    ahead: timedelta = timedelta(0)
     readings: list[Reading] = field(default_factory=list)
     # The beginning and the seconds that the last Ride line implied, and when that reading was.
     beginning: datetime = field(init=False)
     counted_s: float = 0.0
     counted_at: datetime = field(init=False)
-    # By how much our time is ahead of the bike's clock, and when the ride began by each clock.
-    ahead: timedelta = timedelta(0)
     beginnings: list[datetime] = field(init=False)
+    # When it began as far as was known then.
+    told_at: datetime = field(init=False)
     # Lines that told what cannot be.
     impossible_lines: int = 0
     # The next one was announced and nothing of it came.
     announced_over: bool = False
 
     def __post_init__(self) -> None:
-        self.beginning = self.counted_at = self.started_at
-        self.beginnings = [self.started_at]
+        self.counted_at = self.told_at = self.started_at
+        self.beginning = self.started_at - self.ahead
+        self.beginnings = [self.beginning]
 
     def set_clock(self, stamp: datetime, at: datetime) -> None:
         """The bike's clock was set: this stamp is at this time of ours, if that goes on at all."""
         at = max(at, self.last_at + timedelta(microseconds=1))
+        self.clock.was_set(at - stamp - self.ahead)
         self.ahead = at - stamp
         self.beginnings.append(self.started_at - self.ahead)
+
+    def hear(self, line: Line) -> None:
+        """A Ride line came: all of the ride's time may turn out to be wrong."""
+        wrong = self.clock.hear(stamp_of(line), line.came_at, self.ahead)
+        self.ahead += wrong
+        self.started_at += wrong
+        self.counted_at += wrong
+        self.readings = [reading._replace(at=reading.at + wrong) for reading in self.readings]
 
     def add_late(self, line: Line, other_half: Line | None, ahead: timedelta) -> None:
         """What came when the ride had gone on: halves that are known already tell nothing."""
@@ -142,6 +157,7 @@ class Ride:
             self.set_clock(stamp_of(line), self.counted_at + more - told_after)
         if early is not None:
             self.add(early, None)
+        self.hear(line)
         ride_at = stamp_of(line) + self.ahead
         if other_half and not is_soon_after(other_half, line):
             self.set_clock(stamp_of(other_half), ride_at + HALF_A_SECOND)
@@ -178,9 +194,11 @@ def read_streams(messages: Iterable[RawMessage]) -> Streams:
     """
     streams: Streams = {}
     told: set[tuple[StreamKey, bytes | None]] = set()
-    for partition, offset, key, value in messages:
+    for partition, offset, key, value, came_ms in messages:
         lines = streams.setdefault((partition, key), [])
         line = read_line(offset, value)
+        if line is not None and came_ms > 0:
+            line = line._replace(came_at=datetime.fromtimestamp(came_ms / 1000, UTC))
         # Markers alone bear no stamp: they are always the same.
         if line is not None and line.at is not None:
             if ((partition, key), value) in told:
@@ -227,6 +245,7 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
     bike = f"unknown:{key.decode()}" if key else f"unknown:partition {partition}"
     units = list(in_pairs(lines, waited))
     early: Line | None = None
+    clock = Clock()
     for (line, other_half), following in zip(units, [*units[1:], None], strict=True):
         ride = rides[-1] if rides else None
         refused |= {half.offset for half in (line, other_half) if half and half.impossible}
@@ -239,8 +258,10 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
             rider = rider_row(data, at)
             if ride and is_told_in_mid_ride(line, following, rides, announced):
                 take_over(rides, at, rider, line.firmware)
-            elif ride is None or ride.key != (bike, at):
-                rides.append(Ride(partition, bike, at, rider, line.firmware))
+            elif ride is None or (ride.bike_serial, ride.beginnings[0]) != (bike, at):
+                ahead = ahead_at_beginning(clock, at, line, ride)
+                rider = rider and rider | {"seen_at": at + ahead}
+                rides.append(Ride(partition, bike, at + ahead, rider, line.firmware, clock, ahead))
         elif belongs(line, rides, announced) == "nowhere yet":
             past, ahead = past_ride_of(line, rides)
             if past is not None:
@@ -252,7 +273,9 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
                 elif following is not None or waited:
                     refused.add(line.offset)
                 continue
-            rides.append(Ride(partition, bike, beginning_of(line), rider=None, firmware=None))
+            began = beginning_of(line)
+            ahead = ahead_at_beginning(clock, began, line, ride)
+            rides.append(Ride(partition, bike, began + ahead, None, None, clock, ahead))
             ride = rides[-1]
             ride.add(line, other_half, early)
         elif ride and belongs(line, rides, announced) == "to this ride":
@@ -268,6 +291,17 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
     if rides:
         rides[-1].announced_over = announced
     return rides
+
+
+def ahead_at_beginning(clock: Clock, began: datetime, line: Line, former: Ride | None) -> timedelta:
+    """What our time has ahead of the stamp at which a ride began, told of by a line.
+
+    It begins after the one before.
+    """
+    ahead = clock.at_beginning(stamp_of(line), line.came_at)
+    if former and ahead and began + ahead <= former.started_at:
+        ahead = former.last_at + timedelta(milliseconds=1) - began
+    return ahead
 
 
 def is_told_in_mid_ride(
@@ -294,8 +328,9 @@ def take_over(rides: list[Ride], stamp: datetime, rider: Row | None, firmware: s
         return
     started_at = stamp + ride.ahead
     rider = rider | {"seen_at": started_at}
-    following = Ride(ride.partition, ride.bike_serial, started_at, rider, firmware)
-    following.ahead, following.beginnings = ride.ahead, [stamp]
+    following = Ride(
+        ride.partition, ride.bike_serial, started_at, rider, firmware, ride.clock, ride.ahead
+    )
     following.beginning, following.counted_at = ride.beginning, ride.counted_at
     following.counted_s = ride.counted_s
     rides.append(following)
@@ -358,7 +393,7 @@ def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | Non
     lines = [
         line
         for line, before in zip(lines, [None, *lines], strict=False)
-        if not (before and line.kind == "ride" and line[1:] == before[1:])
+        if not (before and line.kind == "ride" and line[1:-1] == before[1:-1])
     ]
     place = 0
     told: list[Line] = []
@@ -439,7 +474,7 @@ def ride_row(ride: Ride, following: Ride | None, waited: bool) -> Row:
     if following is None:
         silent = not ride.announced_over
     else:
-        silent = following.started_at - ride.last_at > SILENCE
+        silent = following.told_at - ride.last_at > SILENCE
     row |= {"ended_at": ride.last_at, "end_reason": "silence" if silent else "next_ride"}
     return row | totals_of(ride.readings)
 

@@ -5,11 +5,12 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
 
-from deloton.testing import FakeRecord, records_of
+from deloton.testing import FakeRecord, a_message_of, a_record, records_of
 from ingestor.partition_state import PartitionState
 from tests.odd_feed import OddFeed
 from tests.oracle.straightforward import RawMessage, expected_rows, read_streams
@@ -92,7 +93,7 @@ def told_by_rows(rows: RowsInMemory) -> dict[str, object]:
 
 
 def told_by_oracle(records: Sequence[FakeRecord], *, waited: bool = False) -> dict[str, object]:
-    raw = [RawMessage(0, record.offset, record.key, record.value) for record in records]
+    raw = [RawMessage(0, r.offset, r.key, r.value, r.timestamp) for r in records]
     expected = expected_rows(read_streams(raw), waited=waited)
     return {
         f"{serial} {started_at}": {
@@ -147,5 +148,49 @@ def test_pauses_for_which_rides_are_held_to_be_over_change_no_row(faults: str) -
         rows = stored(records, (1, 3, 7, 50, 300), Random(number), silences=0.3)
         fall_silent(rows, rows.next_worker())
         if told_by_rows(rows) != told_by_oracle(records, waited=True):
+            different.append(number)
+    assert different == []
+
+
+def records_that_came(feed: OddFeed, behind_s: float, backlog_s: float) -> list[FakeRecord]:
+    """The feed of a bike whose clock is so much behind; what it told till `backlog_s` came then."""
+    return [
+        a_record(a_message_of(line), offset=offset, came_s=max(told_s, backlog_s) + behind_s)
+        for offset, (line, told_s) in enumerate(zip(feed.lines, feed.told_s, strict=True))
+    ]
+
+
+def nearly_equal(one: object, other: object) -> bool:
+    """Equal; times but for the milliseconds by which what came later tells a clock otherwise."""
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return abs(one - other) < timedelta(milliseconds=3)
+    if isinstance(one, dict) and isinstance(other, dict):
+        one, other = (
+            [value for _, value in sorted(one.items())],
+            [value for _, value in sorted(other.items())],
+        )
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(nearly_equal, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize("behind_s", [0.3, 20.0, 45.0, 7200.0, 40_000_000.0, -6.0, -86_400.0])
+@pytest.mark.parametrize("faults", ["none", "a second rider", "a clock that is set"])
+@pytest.mark.parametrize("is_live", [True, False])
+def test_clocks_that_are_wrong_are_those_of_the_oracle(
+    faults: str, behind_s: float, is_live: bool
+) -> None:
+    different = []
+    for number in range(1 + FEEDS // 10):
+        feed = OddFeed(number, faults).ride(4, longest_s=90, shortest_s=60)
+        # All of it, or the first ride.
+        backlog_s = feed.rng.choice((0.0, 100.0)) if is_live else feed.told_s[-1]
+        records = records_that_came(feed, behind_s, backlog_s)
+        rows = RowsInMemory()
+        state = rows.next_worker()
+        for first in range(0, len(records), 50):
+            rows.take(state, records[first : first + 50])
+        fall_silent(rows, state)
+        if not nearly_equal(told_by_rows(rows), told_by_oracle(records, waited=True)):
             different.append(number)
     assert different == []

@@ -47,7 +47,7 @@ def _is_in_mid_ride(stream: StreamState, line: RideAnnounced) -> bool:
     ride = stream.ride
     return (
         ride is not None
-        and ride.ended_at is None
+        # It may be held to be over: a pause in what comes is none by the stamps.
         and not stream.announced
         and (ride.elapsed_s > 0 or stream.waiting is not None)
         and NO_TIME <= line.at - ride.last_stamp <= SILENCE

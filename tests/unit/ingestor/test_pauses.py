@@ -1,4 +1,4 @@
-"""Who waits no longer for a half has stored the other: it completes that reading when it comes."""
+"""Pauses in what comes are none by the stamps: halves and riders find their ride after them."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,10 @@ import pytest
 from deloton.feed.log_lines import LogLine
 from deloton.testing import (
     a_ride_line,
+    a_rider,
     a_telemetry_line,
     a_whole_ride,
+    an_announcement,
     records_of,
     seconds_of_a_ride,
 )
@@ -54,3 +56,11 @@ def test_a_stream_that_moves_between_the_halves_of_a_second_does_not_part_them()
 def test_telemetry_without_its_ride_line_is_a_reading_of_its_own_after_silence() -> None:
     rows = rows_with_silence(a_whole_ride(3), [a_telemetry_line(4.5)])
     assert len(rows.readings) == 4
+
+
+def test_a_rider_told_in_mid_ride_after_silence_takes_the_ride_over() -> None:
+    other = an_announcement(3.75, rider=a_rider(7002))
+    before, after = a_whole_ride(3, rider=a_rider(7001)), [other, *seconds_of_a_ride(4, 6)]
+    rows, plain = rows_with_silence(before, after), rows_of([*before, *after])
+    assert readings_of(rows) == readings_of(plain)
+    assert [row["rider_id"] for row in rows.rides.values()] == [7001, 7002]
