@@ -225,10 +225,25 @@ class PartitionState:
 
         They can be asked for, like what memory knows of their bikes.
         """
-        for key, stream in list(self.streams.items()):
+        for stream in list(self.streams.values()):
             if stream.heard_at < heard_before and not stream.is_riding:
-                del self.streams[key]
-                self.memory.forget_bikes((stream.bike_serial, stream.stand_in))
+                self._forget(stream)
+
+    def forget_spare(self, kept: int) -> None:
+        """Of the streams that their rows tell wholly keep so many, those that were heard last.
+
+        Each has no ride in progress and no note: who asks for it finds it as it was.
+        """
+        if len(self.streams) <= kept:
+            return
+        spare = [s for s in self.streams.values() if not s.is_riding and _note_of(s) is None]
+        spare.sort(key=attrgetter("heard_at"), reverse=True)
+        for stream in spare[kept:]:
+            self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        del self.streams[stream.key]
+        self.memory.forget_bikes((stream.bike_serial, stream.stand_in))
 
     def heard_as(self, other: "PartitionState") -> "PartitionState":
         """This state, with every stream last heard when `other` has heard it."""

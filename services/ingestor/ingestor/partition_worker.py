@@ -64,6 +64,9 @@ class Look(Struct, frozen=True):
 # A stream that has been silent for so long is not kept in memory; it is looked for every hour.
 FORGET_AFTER_S = 86_400.0
 FORGET_EVERY_S = 3_600.0
+# So many streams without a ride in progress are kept in memory, of each partition: about 7 MB.
+SPARE_STREAMS = 5_000
+COUNT_EVERY_S = 60.0
 
 
 class PartitionWorker:
@@ -93,7 +96,7 @@ class PartitionWorker:
         self._deleted: frozenset[int] = frozenset()
         # Dead letters of a batch that was halved since: where they lie, and why.
         self._sent_letters: set[tuple[int, str]] = set()
-        self._since = self._forgot_at = clock()
+        self._since = self._forgot_at = self._counted_at = clock()
         self._partition = str(claimed.claim.partition)
 
     async def process(self, records: Sequence[Record]) -> None:
@@ -187,6 +190,9 @@ class PartitionWorker:
 
     async def _forget_silent_streams(self) -> None:
         now = self._clock()
+        if now - self._counted_at >= COUNT_EVERY_S:
+            self._counted_at = now
+            self.state.forget_spare(SPARE_STREAMS)
         if now - self._forgot_at < FORGET_EVERY_S:
             return
         self._forgot_at = now

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from deloton.testing import BIKE, ManualClock, a_whole_ride, records_of, seconds_of_a_ride
-from ingestor import claims
+from ingestor import claims, partition_worker
 from ingestor.partition_worker import PartitionWorker
 from tests.integration.ingestor.claimed import ClaimedPartition, rows
 from tests.integration.ingestor.workers import a_worker
@@ -56,6 +56,37 @@ async def test_a_forgotten_stream_that_is_heard_again_goes_on_with_its_ride(
     again = [*a_whole_ride(3), *seconds_of_a_ride(4, 5)]
     await worker.process(records_of(again, first_offset=worker.next_offset))
     assert await counts(pool) == [("SN0000", 5)]
+
+
+async def test_of_many_silent_streams_those_that_were_heard_last_are_kept(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_worker, "SPARE_STREAMS", 2)
+    clock = ManualClock()
+    worker = await a_worker(pool, clock)
+    for number in range(5):
+        serial = f"SN{number}"
+        records = records_of(
+            a_whole_ride(3, bike_serial=serial),
+            first_offset=worker.next_offset,
+            key=serial.encode(),
+        )
+        await worker.process(records)
+        clock.pass_by(1)
+    for _ in range(100):
+        clock.pass_by(1)
+        await worker.watch(worker.next_offset)
+    assert sorted(worker.state.streams) == [b"SN3", b"SN4"]
+    again = [
+        *a_whole_ride(3, bike_serial="SN0"),
+        *seconds_of_a_ride(4, 5),
+        *a_whole_ride(2, began_s=10, bike_serial="SN0"),
+    ]
+    await worker.process(records_of(again, first_offset=worker.next_offset, key=b"SN0"))
+    assert await counts(pool) == [
+        *(("SN0", 5), ("SN1", 3), ("SN2", 3), ("SN3", 3), ("SN4", 3)),
+        ("SN0", 2),
+    ]
 
 
 async def test_the_ingestor_may_delete_what_it_forgets(pool: asyncpg.Pool) -> None:

@@ -37,6 +37,8 @@ class RowsInMemory:
 
     def take(self, state: PartitionState, records: Sequence[Record]) -> Batch:
         """A batch, from its records to its rows."""
+        known = state.strangers(records) & self.streams.keys()
+        state.take_up([self._restore_stream(key) for key in known])
         batch = self._assemble(state, records)
         self.store(state, batch.assembled)
         return batch

@@ -28,7 +28,7 @@ def feed_of(number: int, faults: str) -> OddFeed:
 def stored(
     records: Sequence[FakeRecord], sizes: Sequence[int], rng: Random, silences: float = 0.0
 ) -> RowsInMemory:
-    """The rows; `silences` is how often the feed pauses for long after a batch."""
+    """The rows; `silences` is how often the feed pauses, and the silent are forgotten."""
     rows = RowsInMemory()
     state = rows.next_worker()
     while records:
@@ -39,6 +39,8 @@ def stored(
             fall_silent(rows, state)
         if rng.random() < 0.3:
             state = rows.next_worker()
+        elif rng.random() < silences:
+            state.forget_spare(kept=0)
     return rows
 
 
@@ -140,7 +142,7 @@ def test_rows_are_those_of_the_oracle(faults: str) -> None:
         "a second rider, a clock that is set",
     ],
 )
-def test_pauses_for_which_rides_are_held_to_be_over_change_no_row(faults: str) -> None:
+def test_pauses_in_which_rides_end_and_streams_are_forgotten_change_no_row(faults: str) -> None:
     different = []
     for number in range(FEEDS):
         feed = feed_of(number, faults)
