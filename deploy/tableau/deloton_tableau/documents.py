@@ -17,7 +17,7 @@ from deloton_tableau.columns import (
     add_parameter,
     add_parameter_dependency,
 )
-from deloton_tableau.fields import ORDERS, TABLES, TYPES, Field, field_of, name_in_source
+from deloton_tableau.fields import TABLES, TYPES, Field, field_of, name_in_source
 from deloton_tableau.sheets import GUARDED_VIEWS, PARAMETERS, SHEETS, guard_field
 from deloton_tableau.star import SCHEMA, StarView
 from deloton_tableau.worksheets import add_window, add_worksheet
@@ -40,10 +40,10 @@ FEATURES: Final = (
 # Many to one: table, key, table, key.
 RELATIONSHIPS: Final = (
     ("fact_rides", "rider_key", "dim_riders", "rider_key"),
-    ("fact_rides", "bike_serial", "dim_bikes", "bike_serial"),
     ("fact_rides", "started_on", "dim_dates", "date"),
     ("fact_reading_minutes", "ride_id", "fact_rides", "ride_id"),
-    ("fact_alerts", "ride_id", "fact_rides", "ride_id"),
+    ("fact_retention", "ridden_month", "dim_dates", "date"),
+    ("fact_alerts", "measured_week", "dim_dates", "date"),
 )
 
 
@@ -109,7 +109,7 @@ def _fill_source(source: Element, star: Sequence[StarView], host: Host) -> None:
     source.set("version", VERSION)
     if source.get("formatted-name"):
         _features(source)
-    # How fresh the facts are stands in a table of its own that nothing relates to.
+    # Left out: what relates to nothing.
     views = [view for view in star if view.name in _related()]
     _connection(source, views, host)
     SubElement(source, "aliases", enabled="yes")
@@ -121,19 +121,8 @@ def _fill_source(source: Element, star: Sequence[StarView], host: Host) -> None:
         for field in _fields_of_view(view):
             SubElement(folder, "folder-item", name=f"[{field.name}]", type="field")
     SubElement(source, "date-options", {"start-of-week": "monday"})
-    _orders(SubElement(source, "default-sorts"), fields_of(views))
     add_parameter_dependency(source)
     _object_graph(source, views)
-
-
-def _orders(sorts: Element, fields: Sequence[Field]) -> None:
-    for field in fields:
-        if field.column.name in ORDERS:
-            column = f"[none:{field.name}:nk]"
-            sort = SubElement(sorts, "manual-sort", column=column, direction="ASC")
-            values = SubElement(sort, "dictionary")
-            for value in ORDERS[field.column.name]:
-                SubElement(values, "bucket").text = f'"{value}"'
 
 
 def _related() -> set[str]:

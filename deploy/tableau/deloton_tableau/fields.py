@@ -5,9 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from deloton.rules import figures
-from deloton.rules.age_bands import AGE_BANDS
 from deloton.rules.figures import Adds
-from deloton.rules.heart_rate import ZONES
 from deloton_tableau.star import StarColumn, StarView
 
 # PostgreSQL's type: Tableau's, and the number ODBC gives it.
@@ -25,9 +23,6 @@ TYPES: Final = {
 
 # How the end of a name reads in a caption; the first that fits.
 UNITS: Final = {
-    "_watts_per_kg": " (W/kg)",
-    "_minutes": " (min)",
-    "_local_at": " (local)",
     "_at": " (UTC)",
     "_on": " on",
     **{ending: f" ({unit})" for ending, unit in figures.UNITS.items()},
@@ -47,26 +42,25 @@ MEASURES: Final = {
         for figure in figures.FIGURES
     },
     "contact_share": ("p0.0%", "Avg"),
-    "mean_power_watts_per_kg": (DECIMALS[2], "Avg"),
-    **{f"zone_{zone.number}_minutes": (DECIMALS[1], "Sum") for zone in ZONES},
-    "heart_rate_bpm": (DECIMALS[0], "Avg"),
-    "limit_bpm": (DECIMALS[1], "Avg"),
-    "latency_s": (DECIMALS[2], "Avg"),
-    "recovered_s": (DECIMALS[0], "Avg"),
+    "rider_count": (DECIMALS[0], "Max"),
+    "ride_count": (DECIMALS[0], "Sum"),
+    "alert_count": (DECIMALS[0], "Sum"),
+    "mean_latency_s": (DECIMALS[2], "Avg"),
+    "mean_recovered_s": (DECIMALS[0], "Avg"),
     "waiting_ride_count": (DECIMALS[0], "Sum"),
 }
 
 # Numbers that name something.
 NAMES: Final = frozenset(
     {
-        *("ride_id", "rider_key", "alert_id", "minute", "started_hour", "started_weekday"),
-        *("months_since_joining", "birth_year", "iso_year", "year", "quarter", "month"),
+        *("ride_id", "rider_key", "minute", "started_hour", "started_weekday"),
+        *("months_since_joining", "limit_from_bpm", "iso_year", "year", "quarter", "month"),
         *("iso_week", "weekday"),
     }
 )
 
 # Dates that stand for a month, in Tableau's own spelling of formats.
-MONTHS: Final = ("month_start", "joined_month", "rider_joined_month")
+MONTHS: Final = ("month_start", "joined_month", "ridden_month")
 MONTH_FORMAT: Final = "*mmm yyyy"
 # Of numbers that name something, such as years and keys: 2026, not 2,026.
 NAME_FORMAT: Final = "*0"
@@ -84,13 +78,12 @@ ALIASES: Final = {
     }
 }
 
-# The order of values whose alphabet says nothing.
-ORDERS: Final = dict.fromkeys(("age_band", "rider_age_band"), (*AGE_BANDS, "unknown"))
-
 TABLES: Final = {
     "fact_rides": "Rides",
     "fact_reading_minutes": "Minutes of rides",
+    "fact_retention": "Retention",
     "fact_alerts": "Alerts",
+    "fact_alert_limits": "Limits of alerts",
     "dim_riders": "Riders",
     "dim_bikes": "Bikes",
     "dim_dates": "Dates",

@@ -24,8 +24,9 @@ class Pill(Struct, frozen=True):
 class Sheet(Struct, frozen=True):
     """A worksheet: a title, a mark, and which pills lie where.
 
-    All pills are of one table, so that what Tableau asks joins nothing. Marks of fewer riders
-    than `FEWEST_RIDERS` are filtered out, unless each mark is meant to be a single rider.
+    All pills are of one table, so that what Tableau asks relates nothing. Marks of fewer riders
+    than `FEWEST_RIDERS` are filtered out, unless each mark is meant to be a single rider, or the
+    table's own rows are of ten riders and more.
     """
 
     title: str
@@ -49,7 +50,9 @@ class Sheet(Struct, frozen=True):
     @property
     def guard(self) -> Pill | None:
         """What has to be true of a mark."""
-        return None if self.shows_single_riders else Pill(self.view, GUARD, "User")
+        if self.shows_single_riders or self.view not in GUARDED_VIEWS:
+            return None
+        return Pill(self.view, GUARD, "User")
 
 
 class Parameter(Struct, frozen=True):
@@ -63,9 +66,9 @@ class Parameter(Struct, frozen=True):
 
 
 PARAMETERS: Final = "Parameters"
-FEWEST_RIDERS: Final = Parameter("Parameter 1", "Fewest riders", value=10, least=5, most=100)
+FEWEST_RIDERS: Final = Parameter("Parameter 1", "Fewest riders", value=10, least=10, most=100)
 GUARD: Final = "enough_riders"
-GUARDED_VIEWS: Final = ("fact_rides", "fact_alerts")
+GUARDED_VIEWS: Final = ("fact_rides",)
 
 _GUARD_MEANING: Final = (
     "Whether a mark tells of at least as many riders as the parameter says. "
@@ -99,9 +102,9 @@ SHEETS: Final = (
         Pill("fact_rides", "rider_gender"),
     ),
     Sheet(
-        "Power and heart rate by age band",
+        "Power and heart rate by years of birth",
         "Bar",
-        (Pill("fact_rides", "rider_age_band"),),
+        (Pill("fact_rides", "rider_born_in"),),
         (
             Pill("fact_rides", "mean_power_watts", "Avg"),
             Pill("fact_rides", "mean_heart_rate_bpm", "Avg"),
@@ -117,15 +120,15 @@ SHEETS: Final = (
     Sheet(
         "Retention by joining month",
         "Square",
-        (Pill("fact_rides", "months_since_joining"),),
-        (Pill("fact_rides", "rider_joined_month"),),
-        Pill("fact_rides", "rider_key", "CountD"),
+        (Pill("fact_retention", "months_since_joining"),),
+        (Pill("fact_retention", "joined_month"),),
+        Pill("fact_retention", "rider_count", "Sum"),
     ),
     Sheet(
         "Alerts per week",
         "Bar",
         (Pill("fact_alerts", "measured_week"),),
-        (Pill("fact_alerts", "alert_id", "Count"),),
+        (Pill("fact_alerts", "alert_count", "Sum"),),
         Pill("fact_alerts", "level"),
     ),
     Sheet(

@@ -8,7 +8,9 @@ SCHEMA = "analytics"
 VIEWS = (
     "fact_rides",
     "fact_reading_minutes",
+    "fact_retention",
     "fact_alerts",
+    "fact_alert_limits",
     "dim_riders",
     "dim_bikes",
     "dim_dates",

@@ -76,7 +76,7 @@ def _view(table: Element, sheet: Sheet, fields: Mapping[str, Field]) -> None:
     _dependencies(view, sheet, fields)
     if sheet.guard:
         _keep_true(view, sheet.guard, fields)
-    else:
+    elif sheet.shows_single_riders:
         [by], [measure] = sheet.rows, sheet.columns
         column, using = _on_shelf(by, fields), _on_shelf(measure, fields)
         SubElement(view, "computed-sort", column=column, direction="DESC", using=using)

@@ -20,6 +20,7 @@ from deloton.store.database import Connection
 from deloton.store.figure_sql import of_readings, readings_for_figures
 from deloton.store.ride_readings import readings_of_ride
 from deloton.store.rider_sql import GENDER, age_in_ride
+from deloton.store.star_cells import place_riders
 
 BATCH_RIDES = 2_000
 # Above every heart rate that a reading can hold.
@@ -216,6 +217,7 @@ async def refresh(
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
                 changes = await connection.fetch(_TAKE, last_change, batch_rides)
                 if not changes:
+                    await place_riders(connection, time_zone)
                     await connection.execute("UPDATE star_refreshes SET refreshed_at = now()")
                     return Refreshed(rides, skipped)
                 last_change = changes[-1]["change_id"]

@@ -462,6 +462,19 @@ reports = Table(
     comment="The CEO's reports: which days and weeks were told of, so that none is told twice.",
 )
 
+star_cells = Table(
+    "star_cells",
+    metadata,
+    Column("cell", BigInteger, primary_key=True, autoincrement=False),
+    Column("gender", Text, comment="this and all below: NULL: withheld"),
+    Column("born_in", Text),
+    Column("town", Text),
+    Column("postcode_area", Text),
+    Column("joined_year", Text),
+    Column("source", Text),
+    comment="What analysts are told of ten riders or more, in the same words.",
+)
+
 star_riders = Table(
     "star_riders",
     metadata,
@@ -472,6 +485,12 @@ star_riders = Table(
         autoincrement=False,
     ),
     Column("rider_key", BigInteger, nullable=False, unique=True, comment="random, below 2^52"),
+    Column(
+        "cell",
+        ForeignKey(star_cells.c.cell),
+        index=True,
+        comment="what is told of the rider; NULL: nothing",
+    ),
     comment="Under which key analysts see a rider; goes with the rider.",
 )
 
@@ -560,6 +579,8 @@ star_refreshes = Table(
     Column("only_row", Boolean, primary_key=True, server_default=true()),
     Column("refreshed_at", _UTC, comment="NULL: never"),
     Column("time_zone", Text, nullable=False, comment="by which days and hours are told"),
+    Column("cells_on", Date, comment="the company's day on which riders got cells"),
+    Column("cells_rider_count", Integer, comment="how many there were by then"),
     CheckConstraint("only_row", name="only_row"),
     comment="One row: when the star was last brought up to date.",
 )

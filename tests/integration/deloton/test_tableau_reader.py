@@ -17,7 +17,9 @@ PASSWORD = "s3cret of analysts"
 VIEWS = (
     "fact_rides",
     "fact_reading_minutes",
+    "fact_retention",
     "fact_alerts",
+    "fact_alert_limits",
     "dim_riders",
     "dim_bikes",
     "dim_dates",
@@ -81,7 +83,7 @@ async def test_no_view_can_be_written(reader: asyncpg.Connection, owner: asyncpg
         for privilege in ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
             query = "SELECT has_table_privilege('tableau_reader', $1, $2)"
             assert not await owner.fetchval(query, f"analytics.{view}", privilege)
-    assert await refuses(reader, "DELETE FROM fact_rides")
+    assert await refuses(reader, "DELETE FROM fact_reading_minutes")
 
 
 FORBIDDEN = (
@@ -181,3 +183,4 @@ async def test_the_star_names_nobody(reader: asyncpg.Connection) -> None:
     columns = {row["column_name"] for row in rows}
     personal = {"rider_id", "title", "first_name", "last_name", "email", "flat", "street"}
     assert not columns & (personal | {"postcode", "born_on", "weight_kg", "height_cm", "age"})
+    assert not columns & {"birth_year", "limit_bpm", "limit_rule", "started_at"}
