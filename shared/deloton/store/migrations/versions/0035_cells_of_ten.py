@@ -256,10 +256,10 @@ def _make(view: str, comment: str, query: str, meanings: dict[str, str]) -> None
 def _meanings() -> dict[str, str]:
     """What the columns of rides mean, as the view says until now."""
     query = (
-        "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute "
+        "SELECT attname, col_description(attrelid, attnum) AS meaning FROM pg_attribute "
         "WHERE attrelid = 'analytics.fact_rides'::regclass AND attnum > 0"
     )
-    return dict(op.get_bind().execute(sa.text(query)).tuples().all())
+    return {row.attname: row.meaning for row in op.get_bind().execute(sa.text(query))}
 
 
 def _former(view: str) -> tuple[str, str, dict[str, str]]:
