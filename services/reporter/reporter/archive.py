@@ -19,7 +19,7 @@ from reporter.days import Edition
 from reporter.document import fill
 from reporter.errors import ReportNotArchived
 from reporter.message import chart_of, mail_page
-from reporter.summary import Summary
+from reporter.summary import Summary, by_initials
 
 PREFIX: Final = "reports/"
 _DAY: Final = re.compile(r"reports/(\d{4})/(\d\d)/(\d\d)\.pdf")
@@ -46,10 +46,10 @@ class Archive:
         )
 
     def put(self, summary: Summary, pdf: bytes) -> None:
-        """Keep a report: PDF, page, figures. Raises `ReportNotArchived`."""
+        """Keep a report: PDF, page, figures by leaders' initials. Raises `ReportNotArchived`."""
         stem = key_stem(summary)
         page = mail_page(summary, _as_data_uri(chart_of(summary)))
-        figures = msgspec.json.format(msgspec.json.encode(summary))
+        figures = msgspec.json.format(msgspec.json.encode(by_initials(summary)))
         self._put(f"{stem}.json", figures, "application/json")
         self._put(f"{stem}.html", page.encode(), "text/html; charset=utf-8")
         self._put(f"{stem}.pdf", pdf, "application/pdf")

@@ -9,7 +9,7 @@ without rides: what cannot be told is `None`.
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from deloton.rules.age_bands import AGE_BANDS
 from reporter.days import Edition, Period
@@ -261,3 +261,17 @@ def _compare(name: str, own: Totals, past: Sequence[Totals]) -> Comparison:
 
 def _change(value: float | None, before: float | None) -> float | None:
     return (value - before) / before if value is not None and before else None
+
+
+def by_initials(summary: Summary) -> Summary:
+    """The same figures without a leader's name: `A. L.` for Ada Lovelace."""
+    return structs.replace(
+        summary,
+        leaders=tuple(map(_by_initials, summary.leaders)),
+        sprinters=tuple(map(_by_initials, summary.sprinters)),
+    )
+
+
+def _by_initials(leader: Leader) -> Leader:
+    initials = leader.name and " ".join(f"{word[0]}." for word in leader.name.split())
+    return structs.replace(leader, name=initials)

@@ -14,9 +14,11 @@ from reporter.summary import (
     PartTotals,
     Summary,
     Totals,
+    by_initials,
     compared_periods,
     summarise,
 )
+from tests.unit.reporter.summaries import a_full_summary
 
 ON = date(2026, 3, 10)
 LONDON = ZoneInfo("Europe/London")
@@ -126,3 +128,13 @@ def test_alerts_that_reached_nobody_are_those_neither_sent_nor_on_their_way() ->
 def test_eight_days_are_counted_oldest_first() -> None:
     compared = [day.on for day in compared_periods(day_in(LONDON, ON))]
     assert (len(compared), compared[0], compared[-1]) == (8, date(2026, 3, 3), ON)
+
+
+def test_by_initials_nobody_is_named_and_no_figure_changes() -> None:
+    summary = a_full_summary()
+    told = by_initials(summary)
+    assert [one.name for one in told.leaders][:2] == ["A. L.", "G. O."]
+    assert [one.name is None for one in told.leaders] == [
+        one.name is None for one in summary.leaders
+    ]
+    assert [one.energy_kj for one in told.sprinters] == [one.energy_kj for one in summary.sprinters]

@@ -1,0 +1,96 @@
+"""SHELL: every place that holds a person's data: `python -m api.person 7001`.
+
+For a data-protection officer: each place, how much of this rider lies there, and when it ends. Of
+places outside the database it says what they are and when they end; nobody can count in them.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+from msgspec import Struct
+
+from deloton.errors import SettingsError
+from deloton.running.settings import DatabaseSettings
+from deloton.store.database import connect
+
+_AT_ERASURE: Final = "with the erasure"
+_OWN_RIDES: Final = "ride_id IN (SELECT ride_id FROM rides WHERE rider_id = $1)"
+_OWN_ALERTS: Final = "alert_id IN (SELECT alert_id FROM heart_rate_alerts WHERE rider_id = $1)"
+_SUBJECT: Final = "subject_id = $1 AND action <> 'delete_ride'"
+
+# A table, what tells the rider's rows in it, and when they end.
+TABLES: Final = (
+    ("riders", "rider_id = $1", _AT_ERASURE),
+    ("rides", "rider_id = $1", _AT_ERASURE),
+    ("ride_readings", _OWN_RIDES, f"{_AT_ERASURE}, or after READINGS_RETENTION_DAYS"),
+    ("rider_limits", "rider_id = $1", _AT_ERASURE),
+    ("heart_rate_alerts", "rider_id = $1", _AT_ERASURE),
+    ("heart_rate_recoveries", _OWN_ALERTS, _AT_ERASURE),
+    ("refused_addresses", "rider_id = $1", _AT_ERASURE),
+    ("exports", "rider_id = $1", "the file with the erasure, or after a day"),
+    ("changes", "rider_id = $1", "after CHANGES_RETENTION_DAYS, by number"),
+    ("webhook_deliveries", "rider_id = $1", "30 days after they are settled, by number"),
+    ("erasures", "rider_id = $1", "kept: older lines do not bring the person back"),
+    ("audit", _SUBJECT, "kept"),
+)
+
+# What lies outside the database.
+ELSEWHERE: Final = (
+    ("raw lines in Kafka", "the topic's retention, about 90 days"),
+    ("topic heart-rates", "after 1 day"),
+    ("topic ride-events", "after 90 days"),
+    ("topic dead-letters", "after 90 days"),
+    ("mails that were sent", "with the mailboxes"),
+    ("archived reports", "deleted by hand"),
+    ("analysts' extract", "with the next one"),
+    ("logs, by number", "after 30 days"),
+    ("backups", "after 14 days"),
+)
+
+
+class Place(Struct, frozen=True):
+    """Where data of a person lie: the rows, None where nobody can count, and when they end."""
+
+    name: str
+    rows: int | None
+    ends: str
+
+
+async def places_of(database_url: str, rider_id: int) -> list[Place]:
+    """Every place, those in the database with their rows; all of one moment."""
+    connection = await connect(database_url, application="person", answer_within_s=None)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            counted = [
+                Place(table, await connection.fetchval(_count(table, own), rider_id), ends)
+                for table, own, ends in TABLES
+            ]
+    finally:
+        await connection.close()
+    return [*counted, *(Place(name, None, ends) for name, ends in ELSEWHERE)]
+
+
+def _count(table: str, own: str) -> str:
+    return f"SELECT count(*) FROM {table} WHERE {own}"  # noqa: S608  names of our own
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the places as a table."""
+    parser = argparse.ArgumentParser(prog="python -m api.person", description=__doc__)
+    parser.add_argument("rider_id", type=int)
+    rider_id = parser.parse_args(arguments).rider_id
+    try:
+        settings = DatabaseSettings.from_environment()
+    except SettingsError as error:
+        sys.exit(str(error))
+    for place in asyncio.run(places_of(settings.database_url.get_secret_value(), rider_id)):
+        rows = "?" if place.rows is None else f"{place.rows:,}"
+        typer.echo(f"{place.name:<24}{rows:>12}  {place.ends}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""A data-protection officer is shown every place that holds a person's data."""
+
+import asyncpg
+import pytest
+
+from api.person import ELSEWHERE, TABLES, main, places_of
+from deloton.store.tables import metadata
+from tests.roles import as_role
+
+# Tables with a rider's number of which the rider's rows are told by another line, or go with it.
+_TOLD_OTHERWISE = {"star_riders"}
+
+
+async def store_a_person(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("INSERT INTO bikes VALUES ('SN1')")
+    await connection.execute(
+        "INSERT INTO riders (rider_id, first_name, gender, seen_at) "
+        "VALUES (7001, 'Ada', 'female', now()), (7002, 'Grace', 'female', now())"
+    )
+    await connection.execute(
+        "INSERT INTO rides (rider_id, bike_serial, started_at) "
+        "SELECT 7001, 'SN1', now() + n * interval '1 h' FROM generate_series(1, 3) n"
+    )
+    await connection.close()
+
+
+async def test_every_place_of_a_person_is_shown_with_its_rows_and_its_end(
+    database_url: str,
+) -> None:
+    await store_a_person(database_url)
+    places = await places_of(as_role(database_url, "api"), 7001)
+    rows = {place.name: place.rows for place in places}
+    assert (rows["riders"], rows["rides"], rows["rider_limits"]) == (1, 3, 0)
+    assert [place.name for place in places if place.rows is None] == [name for name, _ in ELSEWHERE]
+    assert all(place.ends for place in places)
+
+
+def test_no_table_with_a_riders_number_is_overlooked() -> None:
+    holding = {name for name, table in metadata.tables.items() if "rider_id" in table.c}
+    assert holding <= {table for table, _, _ in TABLES} | _TOLD_OTHERWISE
+
+
+def test_the_command_without_a_database_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(SystemExit, match="DATABASE_URL: Field required"):
+        main(["7001"])
