@@ -4,7 +4,7 @@ Riders who are told of in the same words make a cell. Each rider gets the finest
 that holds `FEWEST` riders, counted among those whom no finer one took; who finds none is told
 nothing of, nor are those of the smallest cell where fewer than `FEWEST` would be left over.
 Whoever groups by some of the words merges cells, so no group is smaller. An erasure that leaves a
-cell with fewer withholds it at once: a trigger of migration 0035.
+cell with fewer withholds it at once: a trigger of migration 0039.
 """
 
 from typing import Final

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0035"
-down_revision = "0027"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
