@@ -34,12 +34,14 @@ from deloton.feed.log_lines import (
 )
 from deloton.rules.silence import SILENCE
 from deloton.store.database import REFUSALS, Connection
+from deloton.store.series import unpack_rides
 from ingestor.deleted import wait_for_deletions
 from ingestor.partition_state import Record, RefusedRecord
 from ingestor.refusals import refused_by_database
 from ingestor.riders import store_riders
 from ingestor.rides import recount_ride
 
+BEYOND_RETENTION = Refusal(RefusalReason.BEYOND_RETENTION, "its ride's readings are kept no more")
 NO_RIDE_THEN = Refusal(RefusalReason.NO_RIDE, "its bike was on no ride at that time")
 
 _BIKES_OF_STREAM = """
@@ -154,6 +156,8 @@ async def _amend_reading(
     if ride is None:
         return NO_RIDE_THEN
     ride_id, at = ride["ride_id"], line.at + ride["ahead"]
+    if await unpack_rides(connection, [ride_id]):
+        return BEYOND_RETENTION
     if isinstance(line, RideLine):
         await _complete_with_ride_line(connection, ride_id, at, line.elapsed_s, line.resistance)
     else:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping, Set
+from datetime import timedelta
 from typing import Any, cast
 
 import faust
@@ -18,6 +19,7 @@ from deloton.store import database
 from deloton.wire import kafka
 from ingestor import metrics
 from ingestor.claims import claim_partition
+from ingestor.hot_rows import HotRows
 from ingestor.packing import Packer
 from ingestor.partition_worker import Outlets, PartitionWorker
 from ingestor.publisher import Publisher
@@ -29,7 +31,7 @@ from ingestor.transport import FAUST_LOGGER, BatchingConsumer, BatchingTransport
 _log = get_logger(__name__)
 
 WATCH_EVERY_S = 1.0
-MAINTAIN_EVERY_S = 3600.0
+MAINTAIN_EVERY_S = 600.0
 LONGEST_ANSWER_S = 5.0
 POOL_SIZE = 10
 # How long a worker that stops tries to leave its last offsets in Kafka.
@@ -211,11 +213,14 @@ class IngestorApp(faust.App):
     async def _maintain_readings(self) -> None:
         while not self.should_stop:
             await self.sleep(MAINTAIN_EVERY_S)
-            days = self._require_outlets().days
-            await self._insist.on("database", database.is_transient, days.maintain)
+            outlets = self._require_outlets()
+            await self._insist.on("database", database.is_transient, outlets.days.maintain)
+            if self.settings.pack_after_s != "never":
+                rows = HotRows(outlets.pool, timedelta(hours=self.settings.readings_hot_hours))
+                await self._insist.on("database", database.is_transient, rows.drop)
 
     async def _pack_rides(self) -> None:
-        if self.settings.pack_after_s is None:
+        if self.settings.pack_after_s == "never":
             return
         packer = Packer(self._require_outlets().pool, self.settings.pack_after_s)
         while not self.should_stop:

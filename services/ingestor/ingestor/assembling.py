@@ -42,8 +42,11 @@ UNION
 _SECONDS = """
 SELECT told.ride_id, readings.at, readings.elapsed_s, power_watts IS NOT NULL
 FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) AS told (ride_id, since, until)
-JOIN readings ON readings.ride_id = told.ride_id AND readings.at BETWEEN
-    told.since - interval '1 minute' AND told.until + interval '1 minute'
+CROSS JOIN LATERAL (
+    SELECT told.since - interval '1 minute' AS since, told.until + interval '1 minute' AS until
+) around
+CROSS JOIN LATERAL readings_of(told.ride_id, around.since, around.until) AS readings
+WHERE readings.at BETWEEN around.since AND around.until
 """
 
 

@@ -55,8 +55,9 @@ SELECT s.stream_key, s.bike_serial AS stream_bike,
        coalesce(r.bike_serial, d.bike_serial) AS bike_serial,
        coalesce(r.started_at, d.started_at) AS started_at,
        r.clock_beginnings,
-       r.rider_id, r.ended_at, r.end_reason, last.at AS last_at,
-       counted.at AS counted_at, counted.elapsed_s
+       r.rider_id, r.ended_at, r.end_reason, coalesce(packed.at, last.at) AS last_at,
+       coalesce(packed.counted_at, counted.at) AS counted_at,
+       coalesce(packed.elapsed_s, counted.elapsed_s) AS elapsed_s
 FROM ingest_streams s
 LEFT JOIN rides r ON r.ride_id = s.ride_id
 LEFT JOIN deleted_rides d ON d.ride_id = s.ride_id
@@ -68,6 +69,15 @@ LEFT JOIN LATERAL (
     SELECT at, elapsed_s FROM readings WHERE ride_id = r.ride_id AND elapsed_s IS NOT NULL
     AND at BETWEEN r.started_at AND r.started_at + interval '2 days' ORDER BY at DESC LIMIT 1
 ) counted ON true
+-- Packed rides are looked into where their last row is gone.
+LEFT JOIN ride_series ON ride_series.ride_id = r.ride_id
+    AND ride_series.last_at IS DISTINCT FROM last.at
+LEFT JOIN LATERAL (
+    SELECT max(at) AS at, max(at) FILTER (WHERE readings.elapsed_s IS NOT NULL) AS counted_at,
+           (array_agg(readings.elapsed_s ORDER BY at DESC)
+               FILTER (WHERE readings.elapsed_s IS NOT NULL))[1] AS elapsed_s
+    FROM packed_readings AS readings WHERE readings.ride_id = ride_series.ride_id
+) packed ON ride_series.ride_id IS NOT NULL
 WHERE s.topic = $1 AND s.partition = $2
 """
 

@@ -14,6 +14,14 @@ RIDES_TO_PACK = Gauge("ingestor_rides_to_pack", "Rides that have ended and wait 
 RIDES_NOT_PACKED = Gauge(
     "ingestor_rides_not_packed", "Rides that cannot be packed: rides_to_pack says why"
 )
+DAYS_NOT_DROPPED = Gauge(
+    "ingestor_reading_days_not_dropped",
+    "Days past READINGS_HOT_HOURS whose rows cannot be dropped: the log says why",
+)
+BEYOND_RETENTION = Counter(
+    "ingestor_rides_beyond_retention",
+    "Rides told again whose readings are gone: nothing of them was stored",
+)
 HEART_RATES = Counter("ingestor_heart_rates", "Heart rates sent to Kafka")
 REPEATS = Counter("ingestor_repeated_lines", "Lines that told nothing new and were dropped")
 DEAD_LETTERS = Counter("ingestor_dead_letters", "Lines refused, by reason", ["reason"])

@@ -9,15 +9,17 @@ from deloton.feed.assembly import Ride
 # A ride that counts so much further than it lasted was taken over in mid-ride.
 TAKEN_OVER_S: Final = 2.0
 
-# Beside a row of `rides`: with which count its readings begin.
-FIRST_COUNT = """
+# Beside a row of `rides`: with which count its readings begin, of one that was taken over.
+FIRST_COUNT = f"""
 LEFT JOIN LATERAL (
-    SELECT elapsed_s AS first_count_s FROM readings
-    WHERE readings.ride_id = rides.ride_id AND elapsed_s IS NOT NULL
+    SELECT elapsed_s AS first_count_s
+    FROM readings_of(rides.ride_id, rides.started_at, rides.started_at + interval '1 minute')
+    WHERE rides.duration_s - extract(epoch FROM rides.ended_at - rides.started_at) > {TAKEN_OVER_S}
+    AND elapsed_s IS NOT NULL
     AND at BETWEEN rides.started_at AND rides.started_at + interval '1 minute'
     ORDER BY at LIMIT 1
 ) first ON true
-"""
+"""  # noqa: S608 - a number of ours
 
 
 def past_ride(row: asyncpg.Record) -> Ride:

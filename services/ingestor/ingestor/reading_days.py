@@ -24,6 +24,15 @@ SELECT inhrelid::regclass::text FROM pg_inherits
 WHERE inhparent = 'readings'::regclass AND inhrelid <> 'readings_default'::regclass
 """
 
+# A ride's readings go with its last.
+_DROP_STRAYS = """
+DELETE FROM readings_default WHERE at < $1
+AND NOT EXISTS (
+    SELECT FROM rides WHERE rides.ride_id = readings_default.ride_id
+    AND (ended_at IS NULL OR ended_at >= $1)
+)
+"""
+
 SERIES_AT_ONCE = 10_000
 
 _DROP_SERIES = """
@@ -55,6 +64,8 @@ class ReadingDays:
 
     async def maintain(self) -> None:
         """Make the partitions of the days to come and drop those past the retention."""
+        # Others drop days too, and what could not be made then may be now.
+        self._known.clear()
         today = self._today()
         await self.ensure(today + timedelta(days=ahead) for ahead in range(AHEAD.days + 1))
         oldest = self._oldest_kept()
@@ -67,35 +78,43 @@ class ReadingDays:
         return self._today() - timedelta(days=self._retention_days)
 
     async def _create(self, day: date) -> None:
-        async with self._pool.acquire() as connection:
-            if await connection.fetchval("SELECT make_readings_day($1)", day):
+        """Where that holds up others its readings lie in the default partition meanwhile."""
+        try:
+            made = await self._pool.fetchval("SELECT make_readings_day($1)", day)
+        except asyncpg.LockNotAvailableError:
+            _log.warning("readings are in use; partition made later", partition=partition_name(day))
+        else:
+            if made:
                 _log.info("reading partition made", partition=partition_name(day))
 
     async def _drop_before(self, oldest: date) -> None:
         async with self._pool.acquire() as connection:
-            names = [name for (name,) in await connection.fetch(_PARTITIONS)]
-            for day in sorted(map(day_of_partition, names)):
-                if day < oldest:
-                    await self._drop(connection, day)
+            for day in await days_stored(connection):
+                # Who is in the way of one is in the way of all.
+                if day < oldest and not await self._drop(connection, day):
+                    break
             midnight = datetime.combine(oldest, datetime.min.time(), UTC)
-            await connection.execute("DELETE FROM readings_default WHERE at < $1", midnight)
+            await connection.execute(_DROP_STRAYS, midnight)
             await self._drop_series(connection, midnight)
 
     async def _drop_series(self, connection: Connection, midnight: datetime) -> None:
         while ride_ids := await connection.fetch(_DROP_SERIES, midnight, SERIES_AT_ONCE):
             _log.info("series dropped", rides=len(ride_ids))
 
-    async def _drop(self, connection: Connection, day: date) -> None:
+    async def _drop(self, connection: Connection, day: date) -> bool:
         name = partition_name(day)
         try:
-            async with connection.transaction():
-                # Rather later than hold up those who store: the next round tries again.
-                await connection.execute("SET LOCAL lock_timeout = '2s'")
-                await connection.execute("SELECT drop_readings_day($1)", day)
+            await connection.execute("SELECT drop_readings_day($1)", day)
         except asyncpg.LockNotAvailableError:
             _log.warning("reading partition is in use; dropped later", partition=name)
-        else:
-            _log.info("reading partition dropped", partition=name)
+            return False
+        _log.info("reading partition dropped", partition=name)
+        return True
+
+
+async def days_stored(connection: Connection) -> list[date]:
+    """The UTC days that have a partition, oldest first."""
+    return sorted(day_of_partition(name) for (name,) in await connection.fetch(_PARTITIONS))
 
 
 def partition_name(day: date) -> str:

@@ -7,6 +7,7 @@ from deloton.feed.assembly import Assembled, Ride, Started
 from deloton.rules.figures import FIGURES
 from deloton.store.database import Connection
 from deloton.store.figure_sql import of_readings, readings_for_figures
+from deloton.store.series import unpack_rides
 
 _STORE_RIDES = """
 INSERT INTO rides AS known (bike_serial, started_at, rider_id, clock_beginnings)
@@ -69,8 +70,11 @@ WHERE rides.ride_id = told.ride_id
 """
 
 
-async def begin_rides(connection: Connection, started: Sequence[Started]) -> None:
-    """Store rides and give each its `ride_id`; one that is told again is in progress again."""
+async def begin_rides(connection: Connection, started: Sequence[Started]) -> frozenset[int]:
+    """Store rides and give each its `ride_id`; one that is told again is in progress again.
+
+    But for those whose readings are gone, which are returned.
+    """
     by_identity = {start.ride.identity: start.ride for start in started}
     rides = [by_identity[identity] for identity in sorted(by_identity)]
     rows = await connection.fetch(
@@ -81,11 +85,13 @@ async def begin_rides(connection: Connection, started: Sequence[Started]) -> Non
         [_array_of(ride.clock_beginnings) for ride in rides],
     )
     told_again = [row["ride_id"] for row in rows if row["ended_at"] is not None]
-    if told_again:
-        await connection.execute(_RESUME_RIDES, told_again)
+    gone = await unpack_rides(connection, told_again)
+    if resumed := set(told_again) - gone:
+        await connection.execute(_RESUME_RIDES, resumed)
     ids = {(row["bike_serial"], row["told_at"]): row["ride_id"] for row in rows}
     for start in started:
         start.ride.ride_id = ids[start.ride.identity]
+    return gone
 
 
 def _array_of(moments: Sequence[datetime] | None) -> str:

@@ -1,6 +1,6 @@
 """EDGE: what the ingestor reads from its environment."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,8 +13,11 @@ class IngestorSettings(DatabaseSettings, KafkaSettings):
     consumer_group: str = "ingestor"
     metrics_port: Port = 9100
     readings_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    # None: not at all. Rows stay beside a packed ride as yet: packing costs more than it saves.
-    pack_after_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    # Most rides that go on after their end do so within a minute, and would be packed twice.
+    pack_after_s: Annotated[float, Field(ge=0, le=86_400)] | Literal["never"] = 60.0
+    # Rows are quicker to amend, and what is amended is so within hours; a day of them is dropped
+    # so long after its midnight.
+    readings_hot_hours: Annotated[float, Field(ge=0, le=876_000)] = 12.0
     # A worker that has been silent this long loses its partitions to the others.
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 30.0
     # Together they bound the memory: what lies fetched, and what is worked on at once.

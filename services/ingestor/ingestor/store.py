@@ -11,6 +11,8 @@ import asyncpg
 
 from deloton.feed.assembly import Assembled, Reading, Ride, Started
 from deloton.store.database import Connection
+from deloton.store.series import unpack_rides
+from ingestor import metrics
 from ingestor.amendment import amend_halves, recount_amended
 from ingestor.claims import Claim, hold_claim, move_offset
 from ingestor.copy_format import READING_COLUMNS, encode_readings
@@ -46,8 +48,9 @@ async def store_rides(
     """Store new riders, bikes and rides; give each ride its `ride_id`. A repeat gives the same.
 
     A ride that is told again is in progress again, until its end is told again too. A ride whose
-    rider has been erased since loses its `rider_id`; one that was deleted has the number that it
-    had, and is not stored again: these numbers are returned. Raises `PartitionLost`.
+    rider has been erased since loses its `rider_id`. One that was deleted, or whose readings went
+    after the retention, has the number that it had, and is not stored again: these numbers are
+    returned. Raises `PartitionLost`.
     """
     async with pool.acquire() as connection, connection.transaction():
         await wait_for_deletions(connection)
@@ -56,7 +59,7 @@ async def store_rides(
         if kept:
             await store_bikes(connection, kept)
             await store_riders(connection, kept)
-            await begin_rides(connection, kept)
+            return deleted | await begin_rides(connection, kept)
     return deleted
 
 
@@ -70,9 +73,9 @@ async def commit_batch(
 ) -> frozenset[int]:
     """Store what was assembled and move the offset from `offsets[0]` to `offsets[1]`, or neither.
 
-    What was refused is counted. Rides must be stored before. Of rides that were deleted since
-    nothing is stored: their numbers are returned. Raises `PartitionLost`, having written nothing.
-    Repeating a commit whose answer was lost does nothing.
+    What was refused is counted. Rides must be stored before. Of rides that were deleted since, or
+    whose readings went after the retention, nothing is stored: their numbers are returned. Raises
+    `PartitionLost`, having written nothing. Repeating a commit whose answer was lost does nothing.
     """
     try:
         return await _commit(pool, claim, offsets, assembled, refused, notes, merge=False)
@@ -114,13 +117,28 @@ async def _commit(
             assembled = without(assembled, deleted)
         if not await move_offset(connection, claim, offsets, notes):
             return deleted
+        gone = await unpack_rides(connection, _rides_that_may_be_packed(assembled))
+        if gone:
+            metrics.BEYOND_RETENTION.inc(len(gone))
+            assembled = without(assembled, gone)
         await _store_readings(connection, assembled, merge=merge)
         if assembled.moved:
             await _store_streams(connection, claim, assembled.moved)
         await _store_ends(connection, assembled)
         if refused:
             await count_refused(connection, claim, refused)
-    return deleted
+    return deleted | gone
+
+
+def _rides_that_may_be_packed(assembled: Assembled) -> set[int | None]:
+    """Those that a batch changes after their end; what else it has is of rides in progress."""
+    rides = (
+        *assembled.settled.values(),
+        *(half.ride for half in assembled.amended),
+        *assembled.set_clocks,
+        *assembled.shifted,
+    )
+    return {ride.ride_id for ride in rides}
 
 
 async def _store_readings(connection: Connection, assembled: Assembled, *, merge: bool) -> None:

@@ -31,6 +31,7 @@ REFUSED: Final = {
     "no_ride": "of no known ride",
     "refused_by_database": "that could not be stored",
     "two_bikes": "of two bikes in one stream",
+    "beyond_retention": "of a ride whose readings are gone",
 }
 # More than these are counted and not named.
 MOST_SERIALS: Final = 6

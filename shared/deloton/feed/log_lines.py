@@ -34,6 +34,7 @@ class RefusalReason(StrEnum):
     IMPLAUSIBLE = "implausible"
     REFUSED_BY_DATABASE = "refused_by_database"
     TWO_BIKES = "two_bikes"
+    BEYOND_RETENTION = "beyond_retention"
 
 
 @final

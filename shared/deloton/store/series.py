@@ -2,11 +2,12 @@
 
 A reading takes five bytes there, beside a hundred as a row. Nothing is rounded: what is left out
 (a power that `bike_powers` tells, a count that is the reading's number) was compared first, value
-by value. Who packs holds the ride, so that nobody changes it meanwhile; who changes it later takes
-the series away (migration 0021). So a series, where there is one, tells what the rows tell.
+by value. Who packs holds the ride, so that nobody changes it meanwhile; who changes it later
+unpacks it first (`unpack_rides`). So a series, where there is one, tells all of the ride, and its
+rows some or all of that: they may be gone with their day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import asyncpg
@@ -124,6 +125,10 @@ FROM (
         ) AS reading
         GROUP BY ride_id
         HAVING count(*) <= {LONGEST_PACKED} AND max(at) - min(at) < interval '36500 days'
+        -- Of what is left after the retention none is made a whole.
+        AND count(*) >= (
+            SELECT coalesce(reading_count, 0) FROM rides WHERE rides.ride_id = reading.ride_id
+        )
     ) AS ride
 ) AS ride
 ON CONFLICT (ride_id) DO NOTHING
@@ -131,7 +136,7 @@ ON CONFLICT (ride_id) DO NOTHING
 
 # Of rides that came to no series those without a reading need none.
 _SET_APART = """
-UPDATE rides_to_pack SET refused = 'too long'
+UPDATE rides_to_pack SET refused = 'too long, or incomplete'
 WHERE ride_id = ANY($1::bigint[])
 AND NOT EXISTS (SELECT FROM ride_series WHERE ride_series.ride_id = rides_to_pack.ride_id)
 AND EXISTS (SELECT FROM readings WHERE readings.ride_id = rides_to_pack.ride_id)
@@ -140,6 +145,8 @@ AND EXISTS (SELECT FROM readings WHERE readings.ride_id = rides_to_pack.ride_id)
 _DONE = "DELETE FROM rides_to_pack WHERE ride_id = ANY($1::bigint[]) AND refused IS NULL"
 
 _REFUSE = "UPDATE rides_to_pack SET refused = $2 WHERE ride_id = $1"
+
+_UNPACK = "SELECT unpack_rides($1::bigint[])"
 
 _WAITING = """
 SELECT count(*) FILTER (WHERE refused IS NULL) AS waiting, count(refused) AS refused
@@ -158,6 +165,18 @@ async def waiting_rides(pool: asyncpg.Pool) -> Waiting:
     """What is still to be packed, of all rides."""
     [waiting] = await pool.fetch(_WAITING)
     return Waiting(waiting["waiting"], waiting["refused"])
+
+
+async def unpack_rides(connection: Connection, ride_ids: Iterable[int | None]) -> frozenset[int]:
+    """Make packed rides rows again; belongs before whatever changes their readings.
+
+    Returns those that have ended and have fewer readings than they were counted by: the others
+    went after the retention, and nothing that is told of such a ride may be counted anew. Nobody
+    packs the rides until the transaction ends.
+    """
+    chosen = [ride_id for ride_id in ride_ids if ride_id is not None]
+    rows = await connection.fetch(_UNPACK, chosen) if chosen else []
+    return frozenset(ride_id for (ride_id,) in rows)
 
 
 async def pack_rides(pool: asyncpg.Pool, ended_for_s: float) -> int:

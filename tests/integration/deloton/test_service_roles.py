@@ -183,6 +183,8 @@ async def test_functions_are_for_those_who_need_them(owner: asyncpg.Connection) 
     assert {tuple(row) for row in rows} == {
         ("make_readings_day", "ingestor"),
         ("drop_readings_day", "ingestor"),
+        ("drop_packed_readings_day", "ingestor"),
+        ("unpack_rides", "ingestor"),
         *(("readings_of", role) for role in READERS),
         ("number_changes", "api"),
     }

@@ -142,15 +142,35 @@ async def test_workers_that_make_days_at_once_do_not_disturb_each_other(
     assert await counts(pool) == {"readings_20260302": 2}
 
 
-async def test_a_day_takes_readings_that_are_still_being_stored(pool: asyncpg.Pool) -> None:
+async def test_a_day_is_made_once_nobody_stores_its_readings_elsewhere(pool: asyncpg.Pool) -> None:
     """Such a day came ahead of its time: a bike's clock, or a line that was sent again."""
-    async with pool.acquire() as other:
-        storing = other.transaction()
-        await storing.start()
+    days = days_from(pool)
+    async with pool.acquire() as other, other.transaction():
         at = datetime(2026, 3, 2, 12, tzinfo=UTC)
         await other.execute("INSERT INTO readings (ride_id, at) VALUES (2, $1)", at)
-        making = asyncio.create_task(days_from(pool).ensure([TODAY]))
-        await asyncio.sleep(0.3)
-        await storing.commit()
-    await making
+        await days.ensure([TODAY])
+    assert await counts(pool) == {"readings_default": 1}
+    await days.maintain()
     assert await counts(pool) == {"readings_20260302": 1}
+
+
+async def test_of_days_past_the_retention_none_is_tried_after_one_that_is_in_use(
+    pool: asyncpg.Pool,
+) -> None:
+    oldest, next_day = TODAY - timedelta(days=9), TODAY - timedelta(days=8)
+    await days_from(pool).ensure([oldest, next_day])
+    async with pool.acquire() as reader, reader.transaction():
+        await reader.execute(f"SELECT FROM {partition_name(oldest)}")
+        await days_from(pool, retention_days=3).maintain()
+        assert partition_name(next_day) in await partitions(pool)
+
+
+async def test_readings_of_a_ride_in_progress_outlast_the_retention(pool: asyncpg.Pool) -> None:
+    await pool.execute("INSERT INTO bikes VALUES ('SN0')")
+    long_ago = datetime(2001, 1, 1, tzinfo=UTC)
+    await pool.execute(
+        "INSERT INTO rides (ride_id, bike_serial, started_at) VALUES (1, 'SN0', $1)", long_ago
+    )
+    await put_readings(pool, long_ago.date())
+    await days_from(pool, retention_days=3).maintain()
+    assert await counts(pool) == {"readings_default": 2}
