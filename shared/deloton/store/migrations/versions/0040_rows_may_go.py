@@ -8,8 +8,8 @@ from typing import Any
 
 from alembic import context, op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0040"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
