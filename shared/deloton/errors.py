@@ -3,6 +3,7 @@
 ```text
 DelotonError
 ├── SettingsError         a setting is missing or cannot be meant
+├── DatabaseIsNewer       the database has a migration that this version does not know
 ├── PartitionLost         another worker has claimed the partition; nothing was written
 └── MailError             a mail was not surely accepted
     ├── MailThrottled     we send too fast, or more than we may: slow down, send it again
@@ -22,6 +23,16 @@ class DelotonError(Exception):
 
 class SettingsError(DelotonError):
     """A setting is missing or cannot be meant; the message names each one."""
+
+
+class DatabaseIsNewer(DelotonError):
+    """The database was migrated by a later version; nothing was done."""
+
+    def __init__(self, there: str, newest: str) -> None:
+        super().__init__(
+            f"the database is at migration {there}, and this version knows them up to {newest}: "
+            "migrate with the version that brought it there, or a later one"
+        )
 
 
 class PartitionLost(DelotonError):

@@ -4,25 +4,48 @@ Roles get the passwords that the environment names; the others stay as they are.
 """
 
 import asyncio
+import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
-from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from deloton.errors import SettingsError
+from deloton.errors import DatabaseIsNewer, SettingsError
 from deloton.running.logs import configure_logging, get_logger
+from deloton.running.retries import until_it_works
 from deloton.running.settings import DatabaseSettings
 from deloton.store.database import connect
 from deloton.store.roles import SERVICE_ROLES, set_password
 
-# Any number that nothing else in the database locks.
-_LOCK = 0x64656C6F
+_MIGRATIONS: Final = Path(__file__).parent / "store" / "migrations"
+
+# Whoever waits for a table's lock holds up all who ask for that table after it: so it asks for a
+# moment, and again.
+LOCK_WITHIN: Final = "300ms"
+LONGEST_PAUSE_S: Final = 3.0
+
+_MAKE_VERSION = """
+CREATE TABLE IF NOT EXISTS alembic_version (
+    version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY
+)
+"""
+# One at a time; those who read the version go on.
+_TAKE_TURN = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+
+# SQLSTATEs of who met somebody else: no lock in time, a deadlock; the version's table was made by
+# another at the same moment. Source: PostgreSQL documentation, appendix A.
+_IN_USE: Final = frozenset({"55P03", "40P01"})
+_MADE_BY_ANOTHER: Final = frozenset({"23505", "42P07"})
 
 
 class MigrationSettings(DatabaseSettings):
@@ -48,7 +71,9 @@ class MigrationSettings(DatabaseSettings):
 def migrate(database_url: str, revision: str = "head") -> None:
     """Run the migrations that are missing up to `revision`.
 
-    Repeating does nothing; where two run at once, the second waits for the first.
+    Each is a transaction of its own, and is tried again where a table is in use. Repeating does
+    nothing; where two run at once they take turns. Raises `DatabaseIsNewer` where the database has
+    a migration that is not among these.
     """
     asyncio.run(_migrate(database_url, revision))
 
@@ -62,18 +87,68 @@ async def _migrate(database_url: str, revision: str) -> None:
         poolclass=NullPool,
     )
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            await connection.run_sync(_upgrade, revision)
+        await _until_free(lambda: _make_version(engine))
+        script = ScriptDirectory(_MIGRATIONS)
+        while await _until_free(lambda: _step(engine, script, revision)):
+            pass
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "store" / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+async def _until_free(step: Callable[[], Awaitable[bool]]) -> bool:
+    return await until_it_works(
+        "tables that are in use", step, passes_by_itself=_is_in_use, longest_wait_s=LONGEST_PAUSE_S
+    )
+
+
+def _is_in_use(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _IN_USE
+
+
+async def _make_version(engine: AsyncEngine) -> bool:
+    """Make the table of the version, where there is none; False where another did."""
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(_MAKE_VERSION))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in _MADE_BY_ANOTHER:
+            raise
+        return False
+    return True
+
+
+async def _step(engine: AsyncEngine, script: ScriptDirectory, target: str) -> bool:
+    """Run the next migration up to `target`; False where there is none."""
+    async with engine.begin() as connection:
+        await connection.execute(text(_TAKE_TURN))
+        await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'"))
+        return await connection.run_sync(_upgrade, script, target)
+
+
+def _upgrade(connection: Connection, script: ScriptDirectory, target: str) -> bool:
+    there = MigrationContext.configure(connection).get_current_revision()
+    if (following := _revision_after(script, there, target)) is None:
+        return False
+    config = Config(attributes={"connection": connection})
+    # As Alembic's own command does, which would read all the migrations anew each time.
+    steps = functools.partial(_steps, script, following)
+    with EnvironmentContext(config, script, fn=steps, destination_rev=following):
+        script.run_env()
+    return True
+
+
+def _steps(script: ScriptDirectory, following: str, there: str, _: MigrationContext) -> Any:  # noqa: ANN401
+    return script._upgrade_revs(following, there)  # noqa: SLF001  Alembic's cookbook does so
+
+
+def _revision_after(script: ScriptDirectory, there: str | None, target: str) -> str | None:
+    """The revision that follows `there`, up to `target`; None where nothing does."""
+    known = [each.revision for each in script.walk_revisions()][::-1]
+    if there is not None and there not in known:
+        raise DatabaseIsNewer(there, known[-1])
+    last = known[-1] if target == "head" else target
+    ahead = known[known.index(there) + 1 if there else 0 : known.index(last) + 1]
+    return ahead[0] if ahead else None
 
 
 async def set_passwords(database_url: str, passwords: Mapping[str, str]) -> None:
@@ -94,7 +169,10 @@ def main() -> None:
         sys.exit(str(error))
     configure_logging(settings.log_level)
     url, passwords = settings.database_url.get_secret_value(), settings.passwords()
-    migrate(url)
+    try:
+        migrate(url)
+    except DatabaseIsNewer as error:
+        sys.exit(str(error))
     asyncio.run(set_passwords(url, passwords))
     get_logger(__name__).info("schema is up to date", roles_with_passwords=sorted(passwords))
 

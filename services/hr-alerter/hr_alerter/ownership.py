@@ -21,11 +21,6 @@ from deloton.rules.heart_rate import AlertLevel
 from hr_alerter.alerts import AlertState, BegunAlert, Claim, MailKind
 from hr_alerter.refusals import refuse_addresses
 
-# Alerters up to version 0.1 take pending alerts by locks of this number plus the alert's id. Who
-# holds one is left alone, so that both can run while the next version is deployed.
-_LOCKS_OF_THE_VERSION_BEFORE: Final = 0x616C7274 << 32
-_LOCKS_OF_RECOVERIES: Final = 0x72637672 << 32
-
 _CLAIM = """
 WITH free AS MATERIALIZED (
     SELECT alert_id FROM {table}
@@ -38,7 +33,6 @@ UPDATE {table} AS mails
 SET state = 'sending', owner = $1, fence = fence + 1, owned_until = now() + $2::interval
 FROM free
 WHERE mails.alert_id = free.alert_id
-AND pg_try_advisory_xact_lock({lock} + mails.alert_id)
 RETURNING mails.alert_id, fence, level, coalesce(seen_at, measured_at) AS seen_at
 """
 
@@ -137,8 +131,8 @@ WHERE mails.alert_id = new.alert_id AND owner = $1
 
 # Mails of a kind have a table of their own; nearly all that is asked of both is the same.
 _TABLES: Final = {
-    MailKind.ALERT: ("heart_rate_alerts", _LOCKS_OF_THE_VERSION_BEFORE, _BEGIN),
-    MailKind.RECOVERY: ("heart_rate_recoveries", _LOCKS_OF_RECOVERIES, _BEGIN_RECOVERY),
+    MailKind.ALERT: ("heart_rate_alerts", _BEGIN),
+    MailKind.RECOVERY: ("heart_rate_recoveries", _BEGIN_RECOVERY),
 }
 
 
@@ -156,9 +150,9 @@ class _Statements(Struct, frozen=True):
     @classmethod
     def of(cls, kind: MailKind) -> "_Statements":
         """Those of a kind."""
-        table, lock, begin = _TABLES[kind]
+        table, begin = _TABLES[kind]
         claim, renew, expire_unowned, expire_owned, settle, let_go = (
-            asked.format(table=table, lock=lock)
+            asked.format(table=table)
             for asked in (_CLAIM, _RENEW, _EXPIRE_UNOWNED, _EXPIRE_OWNED, _SETTLE, _LET_GO)
         )
         return cls(claim, renew, expire_unowned, expire_owned, begin, settle, let_go)

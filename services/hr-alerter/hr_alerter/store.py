@@ -63,8 +63,7 @@ ON CONFLICT (ride_id) DO UPDATE SET held_bpm = greatest(hearts.held_bpm, exclude
 
 # Two alerts of one rider at once, from two bikes or two alerters: one waits for the other.
 _LOCK_RIDERS = """
-SELECT pg_advisory_xact_lock(hashtextextended('heart-rate alerts of ' || rider_id, 0))
-FROM (SELECT DISTINCT unnest($1::bigint[]) AS rider_id ORDER BY 1) AS riders
+SELECT FROM riders WHERE rider_id = ANY($1::bigint[]) ORDER BY rider_id FOR NO KEY UPDATE
 """
 
 # An alert that is said again and again is mostly one that has come to its end long ago.

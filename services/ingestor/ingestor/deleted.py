@@ -11,9 +11,7 @@ import msgspec
 
 from deloton.feed.assembly import SAME_BEGINNING, Assembled, Started
 from deloton.store.database import Connection
-from deloton.store.deletions import DELETIONS_LOCK
-
-_WAIT_FOR_DELETIONS = "SELECT pg_advisory_xact_lock_shared($1)"
+from deloton.store.deletions import STORING
 
 _DELETED = "SELECT ride_id FROM deleted_rides WHERE ride_id = ANY($1::bigint[])"
 
@@ -30,7 +28,7 @@ AND deleted_rides.started_at BETWEEN told.started_at - $3::interval AND told.sta
 
 async def wait_for_deletions(connection: Connection) -> None:
     """Hold off deletions until the transaction ends; belongs first into it."""
-    await connection.execute(_WAIT_FOR_DELETIONS, DELETIONS_LOCK)
+    await connection.execute(STORING)
 
 
 async def deleted_among(connection: Connection, assembled: Assembled) -> frozenset[int]:

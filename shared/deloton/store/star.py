@@ -26,8 +26,8 @@ BATCH_RIDES = 2_000
 # Above every heart rate that a reading can hold.
 HIGHEST_BPM = 1_000
 
-# Any number that nothing else in the database locks.
-_LOCK = 0x73746172
+# Whoever refreshes has the one row, and others who do wait for it.
+_TAKE_TURN = "SELECT FROM star_refreshes FOR UPDATE"
 
 _TIME_ZONE_CHANGED = """
 UPDATE star_refreshes SET time_zone = $1 WHERE time_zone <> $1 RETURNING time_zone
@@ -214,7 +214,7 @@ async def refresh(
         rides = skipped = last_change = 0
         while True:
             async with connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+                await connection.execute(_TAKE_TURN)
                 changes = await connection.fetch(_TAKE, last_change, batch_rides)
                 if not changes:
                     await place_riders(connection, time_zone)

@@ -642,6 +642,13 @@ erasures = Table(
     comment="Riders whose data were erased: lines stamped before do not bring them back.",
 )
 
+deletion_turns = Table(
+    "deletion_turns",
+    metadata,
+    Column("only_locked", Boolean, comment="nothing is ever stored here"),
+    comment="Who stores and who deletes lock it, each in a way that keeps the other out.",
+)
+
 deleted_rides = Table(
     "deleted_rides",
     metadata,

@@ -11,7 +11,7 @@ from deloton.errors import PartitionLost
 from deloton.events import Gender
 from deloton.feed.assembly import Assembled
 from deloton.feed.log_lines import LogLine, Marker
-from deloton.store.deletions import DELETIONS_LOCK
+from deloton.store.deletions import DELETING
 from deloton.testing import (
     BIKE,
     a_message,
@@ -513,7 +513,7 @@ async def test_a_deletion_waits_for_a_batch_under_way_and_finds_what_it_stored(
 
     async def delete_alone() -> None:
         async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", DELETIONS_LOCK)
+            await connection.execute(DELETING)
             await connection.execute("DELETE FROM readings")
             await connection.execute("DELETE FROM rides")
 

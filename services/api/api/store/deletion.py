@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from api.store.database import Database, Transaction
 from deloton.running.logs import get_logger
-from deloton.store.deletions import DELETIONS_LOCK, LONGEST_WAIT
+from deloton.store.deletions import DELETING, LOCK_OF_THE_VERSION_BEFORE, LONGEST_WAIT
 from deloton.store.tables import (
     audit,
     erasures,
@@ -84,7 +84,8 @@ async def erase_rider(database: Database, key_id: str, rider_id: int, reason: st
 async def _wait_for_who_stores(transaction: Transaction) -> None:
     """What is stored by now is found and deleted; what is stored later finds the deletion."""
     await transaction.rows(text(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'"))
-    await transaction.rows(select(func.pg_advisory_xact_lock(DELETIONS_LOCK)))
+    await transaction.rows(text(DELETING))
+    await transaction.rows(select(func.pg_advisory_xact_lock(LOCK_OF_THE_VERSION_BEFORE)))
     await transaction.rows(text("SET LOCAL lock_timeout = 0"))
 
 
