@@ -22,6 +22,7 @@ def add_figure(name: str, number: type[sa.types.TypeEngine[Any]], meaning: str) 
     """Add a figure, not known of rides that have ended already: their readings may be gone."""
     op.add_column("rides", sa.Column(name, number(), comment=meaning))
     op.add_column("star_rides", sa.Column(name, number()))
+    _change_fill_version(+1)
     columns, source = _definition()
     op.execute(f"CREATE OR REPLACE VIEW {_VIEW} AS {columns}, {name} FROM {source}")
     _explain(f"COLUMN {_VIEW}.{name}", meaning)
@@ -46,6 +47,12 @@ def drop_figure(name: str) -> None:
             _explain(f"COLUMN {_VIEW}.{column}", its_meaning)
     for table in ("star_rides", "rides"):
         op.drop_column(table, name)
+    _change_fill_version(-1)
+
+
+def _change_fill_version(by: int) -> None:
+    """With `FILL_VERSION` of `deloton.store.star`: a refresh that knows fewer settles nothing."""
+    op.execute(f"UPDATE star_refreshes SET fill_version = fill_version + {by}")  # noqa: S608
 
 
 def _definition() -> tuple[str, str]:

@@ -26,6 +26,10 @@ BATCH_RIDES = 2_000
 # Above every heart rate that a reading can hold.
 HIGHEST_BPM = 1_000
 
+# Raised by each migration that gives the star a column: who fills fewer deletes no note of a ride
+# that waits (migration 0041), so that this and the next version may run beside each other.
+FILL_VERSION: Final = 1
+
 # Whoever refreshes has the one row, and others who do wait for it.
 _TAKE_TURN = "SELECT FROM star_refreshes FOR UPDATE"
 
@@ -205,24 +209,42 @@ async def refresh(
     """Bring the star up to date: rides that ended, went on or were amended since the last time.
 
     Each batch is a transaction, so that a refresh that is interrupted goes on where it was. Where
-    two run at once they take turns.
+    two run at once they take turns. A batch that takes too long is halved, and so are those after.
     """
-    async with pool.acquire() as connection:
-        async with connection.transaction():
-            if await connection.fetchval(_TIME_ZONE_CHANGED, time_zone):
-                await connection.execute(_NOTE_ALL)
-        rides = skipped = last_change = 0
-        while True:
-            async with connection.transaction():
-                await connection.execute(_TAKE_TURN)
-                changes = await connection.fetch(_TAKE, last_change, batch_rides)
-                if not changes:
-                    await place_riders(connection, time_zone)
-                    await connection.execute("UPDATE star_refreshes SET refreshed_at = now()")
-                    return Refreshed(rides, skipped)
-                last_change = changes[-1]["change_id"]
-                done, left = await _refresh_rides(connection, changes, time_zone)
-                rides, skipped = rides + done, skipped + left
+    await _note_change_of_zone(pool, time_zone)
+    rides = skipped = last_change = 0
+    while True:
+        try:
+            batch = await _refresh_batch(pool, time_zone, last_change, batch_rides)
+        except (asyncpg.QueryCanceledError, TimeoutError):
+            if batch_rides == 1:
+                raise
+            batch_rides //= 2
+            continue
+        if batch is None:
+            return Refreshed(rides, skipped)
+        last_change, done, left = batch
+        rides, skipped = rides + done, skipped + left
+
+
+async def _note_change_of_zone(pool: asyncpg.Pool, time_zone: str) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        if await connection.fetchval(_TIME_ZONE_CHANGED, time_zone):
+            await connection.execute(_NOTE_ALL)
+
+
+async def _refresh_batch(
+    pool: asyncpg.Pool, time_zone: str, after: int, batch_rides: int
+) -> tuple[int, int, int] | None:
+    """The last change that it took up, rides brought up to date, changes left; None: no more."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(_TAKE_TURN)
+        changes = await connection.fetch(_TAKE, after, batch_rides)
+        if not changes:
+            await place_riders(connection, time_zone)
+            await connection.execute("UPDATE star_refreshes SET refreshed_at = now()")
+            return None
+        return changes[-1]["change_id"], *await _refresh_rides(connection, changes, time_zone)
 
 
 async def _refresh_rides(
@@ -236,6 +258,7 @@ async def _refresh_rides(
     bands = (AGE_BANDS, BAND_STARTS)
     await connection.execute(_FILL, held, time_zone, *zone_bounds(), *bands)
     numbers = [change["change_id"] for change in changes]
+    await connection.execute(f"SET LOCAL deloton.star_fill = {FILL_VERSION}")
     await connection.execute(_DONE, numbers, held)
     left = await connection.fetchval(
         "SELECT count(*) FROM star_changes WHERE change_id = ANY($1::bigint[])", numbers

@@ -581,6 +581,13 @@ star_refreshes = Table(
     Column("time_zone", Text, nullable=False, comment="by which days and hours are told"),
     Column("cells_on", Date, comment="the company's day on which riders got cells"),
     Column("cells_rider_count", Integer, comment="how many there were by then"),
+    Column(
+        "fill_version",
+        Integer,
+        nullable=False,
+        server_default="1",
+        comment="raised with each new column of the star: who fills fewer settles no ride",
+    ),
     CheckConstraint("only_row", name="only_row"),
     comment="One row: when the star was last brought up to date.",
 )

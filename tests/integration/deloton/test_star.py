@@ -17,7 +17,7 @@ from deloton.rules.heart_rate import expected_maximum_bpm, time_in_zones, zone_o
 from deloton.rules.power import FAULTY_AFTER_S
 from deloton.store.database import connect_pool
 from deloton.store.series import pack_rides
-from deloton.store.star import refresh, zone_bounds
+from deloton.store.star import FILL_VERSION, refresh, zone_bounds
 from deloton.testing import BIKE, START_AT, at
 
 ZONE = "Europe/London"
@@ -429,3 +429,36 @@ async def test_a_ride_that_is_packed_enters_as_it_did_before(pool: asyncpg.Pool)
     await pool.execute("TRUNCATE readings")
     await pool.execute("DELETE FROM star_rides")
     assert await star() == before
+
+
+async def test_a_refresh_that_does_not_fill_all_columns_settles_no_ride(pool: asyncpg.Pool) -> None:
+    """As one of the version before, beside a migration that gave the star a column."""
+    await store_ride(pool, [120, 130])
+    await pool.execute("UPDATE star_refreshes SET fill_version = $1", FILL_VERSION + 1)
+    await refresh(pool, ZONE)
+    assert await pool.fetchval("SELECT count(*) FROM star_changes") == 1
+    await pool.execute("UPDATE star_refreshes SET fill_version = $1", FILL_VERSION)
+    await pool.execute("DELETE FROM star_changes")
+    assert await pool.fetchval("SELECT count(*) FROM star_changes") == 1
+    await refresh(pool, ZONE)
+    assert await pool.fetchval("SELECT count(*) FROM star_changes") == 0
+
+
+async def test_this_version_fills_all_columns_that_the_migrations_made(pool: asyncpg.Pool) -> None:
+    assert await pool.fetchval("SELECT fill_version FROM star_refreshes") == FILL_VERSION
+
+
+async def test_a_batch_that_takes_too_long_is_halved_until_it_does_not(pool: asyncpg.Pool) -> None:
+    await pool.execute(
+        "CREATE FUNCTION two_at_most() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF (SELECT count(*) FROM filled) > 2 THEN "
+        "RAISE 'takes too long' USING ERRCODE = 'query_canceled'; END IF; RETURN NULL; END $$"
+    )
+    await pool.execute(
+        "CREATE TRIGGER two_at_most AFTER INSERT ON star_rides REFERENCING NEW TABLE AS filled "
+        "FOR EACH STATEMENT EXECUTE FUNCTION two_at_most()"
+    )
+    for number in range(9):
+        await store_ride(pool, [120], started_s=number * 100)
+    assert (await refresh(pool, ZONE)).ride_count == 9
+    assert len(await star_of(pool)) == 9
