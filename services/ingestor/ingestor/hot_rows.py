@@ -1,7 +1,7 @@
 """EDGE: the rows of packed rides, dropped with their day once they have cooled.
 
 The database compares a day's rides with their series and drops it only where each is packed
-(migration 0040); a day that stays is told of with the reason.
+(migration 0041); a day that stays is told of with the reason.
 """
 
 from collections.abc import Callable

@@ -27,7 +27,7 @@ BATCH_RIDES = 2_000
 HIGHEST_BPM = 1_000
 
 # Raised by each migration that gives the star a column: who fills fewer deletes no note of a ride
-# that waits (migration 0041), so that this and the next version may run beside each other.
+# that waits (migration 0043), so that this and the next version may run beside each other.
 FILL_VERSION: Final = 1
 
 # Whoever refreshes has the one row, and others who do wait for it.

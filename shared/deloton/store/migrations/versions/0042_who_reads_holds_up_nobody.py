@@ -9,8 +9,8 @@ for such a lock: turns are locks of tables and rows, which ask for a right that 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0040"
-down_revision = "0038"
+revision = "0042"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 
@@ -40,35 +40,6 @@ def for_each_function(condition: str, *statements: str) -> str:
     END $$
     """  # noqa: S608  names of PostgreSQL's own
 
-
-# Looks before it waits: a day that is there already is nobody's turn.
-MAKE_DAY = """
-CREATE OR REPLACE FUNCTION make_readings_day(day date) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    name text := 'readings_' || to_char(day, 'YYYYMMDD');
-    begins timestamptz := day::timestamp AT TIME ZONE 'UTC';
-    ends timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
-BEGIN
-    IF to_regclass(name) IS NOT NULL THEN
-        RETURN false;
-    END IF;
-    LOCK TABLE readings_default IN SHARE ROW EXCLUSIVE MODE;
-    -- Another may have made it while this one waited.
-    IF to_regclass(name) IS NOT NULL THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE readings INCLUDING ALL)', name);
-    EXECUTE format(
-        'WITH moved AS (DELETE FROM readings_default WHERE at >= %L AND at < %L RETURNING *) '
-        'INSERT INTO %I SELECT * FROM moved', begins, ends, name
-    );
-    EXECUTE format(
-        'ALTER TABLE readings ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, begins, ends
-    );
-    RETURN true;
-END $$
-"""
 
 # A session may set them anew: they are for who forgets, not for who means harm.
 LIMITS = {"lock_timeout": "2s", "idle_session_timeout": "1h"}
@@ -108,14 +79,13 @@ def upgrade() -> None:
     op.execute("GRANT UPDATE ON deletion_turns TO api")
     # Two alerts of one rider at once: whoever locks the rider's row first.
     op.execute("GRANT UPDATE (rider_id) ON riders TO hr_alerter")
-    op.execute(MAKE_DAY)
     for name, value in LIMITS.items():
         op.execute(f"ALTER ROLE {READER} SET {name} = '{value}'")
     op.execute(LOG_WHAT_IS_ASKED)
 
 
 def downgrade() -> None:
-    # The function that makes days, and the reader's limits, serve the version before as well.
+    # The reader's limits serve the version before as well.
     op.execute("REVOKE UPDATE (rider_id) ON riders FROM hr_alerter")
     op.drop_table("deletion_turns")
     for condition in (ADVISORY, LARGE_OBJECTS):

@@ -8,8 +8,8 @@ from typing import Any
 
 from alembic import context, op
 
-revision = "0040"
-down_revision = "0038"
+revision = "0041"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
