@@ -80,6 +80,7 @@ bench: $(STAMP) ## Measure on this machine: the ingestor, alerts, reports, API, 
 	$(PY) -m benchmarks.alerts
 	$(PY) -m benchmarks.alert_quality
 	$(PY) -m benchmarks.memory
+	$(PY) -m benchmarks.streams
 	$(PY) -m benchmarks.mutated_lines
 	$(PY) -m benchmarks.report
 	@if command -v wrk >/dev/null; then $(PY) -m benchmarks.api; else echo "wrk is not installed: the API is not measured"; fi
