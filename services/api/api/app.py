@@ -19,7 +19,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match
 from starlette_compress import CompressMiddleware, add_compress_type
 
-from api.access.gate import Admits, Gate, LinkLimiter, RateLimiter
+from api.access.gate import Admits, Gate, LinkLimiter, RateLimiter, share_limits
+from api.access.key_requests import KeyRequests
 from api.access.key_store import KeyStore
 from api.contract.openapi import Takes, kinds_as_table, tidy
 from api.contract.problems import (
@@ -88,6 +89,7 @@ compressed if `Accept-Encoding` allows it (zstd, br, gzip).
 
 **Limits.** Each key may make so many requests a minute; `RateLimit-Limit`, `RateLimit-Remaining`
 and `RateLimit-Reset` (seconds) come with every answer to a valid key, `Retry-After` with a 429.
+An answer of more than 500 rows counts as the pages of 500 that it holds.
 
 **Requests** have an id: send one as `X-Request-Id`, or take ours from the answer; it finds the
 request in our logs.
@@ -172,7 +174,7 @@ def _put_together(app: FastAPI, settings: ApiSettings) -> None:
     feeds = (app.state.context.live_feeds, app.state.sandbox.live_feeds)
     LISTENERS.set_function(lambda: sum(each.listeners for each in feeds))
     app.state.link_limiter = LinkLimiter()
-    app.state.gate = Gate(KeyStore(real), RateLimiter(settings.api_processes))
+    app.state.gate = Gate(KeyStore(real), RateLimiter())
 
 
 def _database(settings: ApiSettings, role: str | None) -> Database:
@@ -224,14 +226,16 @@ def _export_work(database: Database, sandbox: Database, settings: ApiSettings) -
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
-    working = None
+    sharing = share_limits(app.state.gate.limiter, KeyRequests(context.database))
+    working = {asyncio.create_task(sharing)}
     if context.exports is not None:
-        working = asyncio.create_task(context.exports.run())
-        working.add_done_callback(_stop_if_it_failed)
+        working.add(asyncio.create_task(context.exports.run()))
+    for work in working:
+        work.add_done_callback(_stop_if_it_failed)
     yield
-    if working is not None:
-        working.cancel()
-        await asyncio.wait([working])
+    for work in working:
+        work.cancel()
+    await asyncio.wait(working)
     for each in (context, app.state.sandbox):
         await each.database.close()
 
@@ -239,7 +243,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _stop_if_it_failed(work: asyncio.Task[None]) -> None:
     """What nobody foresaw ends the process: it is started again."""
     if not work.cancelled() and (error := work.exception()) is not None:
-        _log.critical("exports have stopped", exc_info=error)
+        _log.critical("work in the background has stopped", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
 
 

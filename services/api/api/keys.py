@@ -33,7 +33,7 @@ def create(
         str, typer.Option(help="Of read, personal, erase, webhooks; with commas.")
     ] = "read",
     requests_per_minute: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="In each API process.")
+        int, typer.Option(min=1, max=1_000_000, help="In all; 500 rows count as one.")
     ] = DEFAULT_REQUESTS_PER_MINUTE,
     days: Annotated[
         int | None, typer.Option(min=1, max=3_650, help="After so many it opens nothing.")

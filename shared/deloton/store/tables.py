@@ -852,6 +852,16 @@ audit = Table(
     comment="What was deleted or handed out of a person's data, by whom, when and why.",
 )
 
+key_requests = Table(
+    "key_requests",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("minute", _UTC, primary_key=True),
+    Column("asked", BigInteger, nullable=False, comment="in all processes"),
+    comment="How often keys have asked in the last minutes; kept for five.",
+    prefixes=["UNLOGGED"],
+)
+
 exports = Table(
     "exports",
     metadata,

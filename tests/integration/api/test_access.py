@@ -127,6 +127,23 @@ async def test_a_key_that_asks_too_often_is_told_when_to_go_on(served: Served) -
     assert others.status_code == 200
 
 
+async def test_a_whole_list_counts_as_the_pages_that_it_holds(fresh: Served) -> None:
+    await fresh.execute(
+        "INSERT INTO rides (rider_id, bike_serial, started_at)"
+        " SELECT 7002, 'SN1', '2026-01-01Z'::timestamptz + n * interval '1 min'"
+        " FROM generate_series(1, 2500) n"
+    )
+    key = await fresh.make_key(Scope.READ, requests_per_minute=100)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=fresh.url, headers=headers, timeout=300) as client:
+        whole = await client.get("/v1/rides", headers={"Accept": "text/csv"})
+        # What has been sent is weighed a moment later.
+        while int((await client.get("/v1/daily")).headers["ratelimit-remaining"]) > 100 - 5 - 2:
+            pass
+    assert whole.headers["ratelimit-remaining"] == "99"
+    assert len(whole.text.splitlines()) > 2_500
+
+
 async def test_a_key_tells_when_it_was_used_and_opens_nothing_once_it_has_expired(
     served: Served,
 ) -> None:

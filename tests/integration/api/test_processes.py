@@ -1,12 +1,19 @@
-"""Several processes of the API on one port: they divide the limits of keys, and end together."""
+"""Several processes of the API on one port: they share the limits of keys, and end together."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import psutil
+from sqlalchemy import select
 
 from api.access.credentials import Scope
+from api.access.key_requests import KeyRequests
+from api.store.database import Database
+from api.store.statements import question
+from deloton.store.tables import key_requests
+from deloton.testing import START_AT
 from demo.guardian import Guardian
 from tests.integration.api.served import Served, serve, store_small_company
 
@@ -17,23 +24,40 @@ def workers_of(served: Served) -> set[int]:
     return {each.pid for each in children if "spawn_main" in " ".join(each.cmdline())}
 
 
-async def test_processes_share_the_port_and_divide_the_limits(
+async def test_processes_share_the_port_and_end_together(
     database_url: str, guardian: Guardian, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(asyncio.run, store_small_company(database_url))
     with serve(guardian, database_url, tmp_path, API_PROCESSES="2") as served:
         workers = workers_of(served)
         assert len(workers) == 2
-        key = await served.make_key(Scope.READ, requests_per_minute=7)
-        headers = {"Authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=served.url, headers=headers) as one:
-            granted = 0
-            while (answer := await one.get("/v1/rides?limit=1")).status_code == 200:
-                granted += 1
-        # One connection stays with one process, which grants half, rounded up; a minute slides.
-        assert granted in {4, 5}
-        assert answer.status_code == 429
-        assert answer.headers["ratelimit-limit"] == "4"
         async with await served.client() as client, client.stream("GET", "/v1/live/stream"):
             served.program.stop()
     assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+async def test_what_other_processes_grant_a_key_counts_here(fresh: Served) -> None:
+    key = await fresh.make_key(Scope.READ, requests_per_minute=1_000)
+    headers = {"Authorization": f"Bearer {key}"}
+    asked = 0
+    async with httpx.AsyncClient(base_url=fresh.url, headers=headers, timeout=300) as client:
+        while (await client.get("/v1/rides?limit=1")).status_code == 200:
+            asked += 1
+            # As another process does that has granted as much.
+            await fresh.execute("UPDATE key_requests SET asked = asked + 1000")
+    assert asked < 1_000
+
+
+async def test_processes_tell_one_another_what_they_have_granted(database_url: str) -> None:
+    database = Database(database_url, connections=1, statement_timeout_s=300)
+    one, other = KeyRequests(database), KeyRequests(database)
+    assert await one.exchange({"key": 6}, START_AT) == {"key": 0}
+    assert await other.exchange({"key": 1, "else": 2}, START_AT) == {"key": 6, "else": 0}
+    assert await one.exchange({"key": 3}, START_AT) == {"key": 1}
+    assert await other.exchange({"key": 0}, START_AT) == {"key": 3}
+    later = START_AT + timedelta(minutes=6)
+    assert await one.exchange({"key": 5}, later) == {"key": 0}
+    await one.forget(later)
+    left = await database.rows(question(select(key_requests)))
+    await database.close()
+    assert [(row["key_id"], row["asked"]) for row in left] == [("key", 5)]

@@ -1,8 +1,12 @@
 """SHELL: who asks, what they may do, and how often: FastAPI's dependencies."""
 
+import asyncio
 import math
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -11,7 +15,9 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api.access.credentials import Scope, StoredKey, is_genuine, read_credential
+from api.access.key_requests import KeyRequests
 from api.access.key_store import KeyStore
+from api.contract.parameters import LARGEST_PAGE
 from api.contract.problems import (
     KEY_MISSING,
     KEY_WRONG,
@@ -43,28 +49,31 @@ class Access:
 
 
 _ACCESS: Final = "deloton.key"
+# So long other processes do not know what this one grants.
+SHARED_EVERY_S: Final = 1.0
 # A minute, of one link.
 REQUESTS_OF_A_LINK = 30
 
 
 class RateLimiter:
-    """A sliding minute for each key, in this process: its share, where others stand beside it."""
+    """A sliding minute for each key: what this process grants, and what it hears of others."""
 
-    def __init__(self, processes: int = 1) -> None:
-        """Nobody has asked yet; so many processes share what a key may ask."""
-        self._processes = processes
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limits: dict[str, RateLimitItemPerMinute] = {}
+        self._granted: Counter[str] = Counter()
 
     async def count(self, request: Request, key: StoredKey) -> None:
         """Count a request and tell how many are left; raise a `Problem` where none is."""
-        share = math.ceil(key.requests_per_minute / self._processes)
-        item = RateLimitItemPerMinute(share)
+        item = self._limits[key.key_id] = RateLimitItemPerMinute(key.requests_per_minute)
         allowed = await self._limiter.hit(item, key.key_id)
+        self._granted[key.key_id] += allowed
         left = await self._limiter.get_window_stats(item, key.key_id)
         wait_s = max(1, math.ceil(left.reset_time - time.time()))
         told = {
-            "RateLimit-Policy": f"{share};w=60",
-            "RateLimit-Limit": str(share),
+            "RateLimit-Policy": f"{key.requests_per_minute};w=60",
+            "RateLimit-Limit": str(key.requests_per_minute),
             "RateLimit-Remaining": str(left.remaining if allowed else 0),
             "RateLimit-Reset": str(wait_s),
         }
@@ -72,9 +81,48 @@ class RateLimiter:
         if not allowed:
             raise Problem(
                 TOO_MANY_REQUESTS,
-                f"This key may ask {share} times a minute here.",
+                f"This key may ask {key.requests_per_minute} times a minute.",
                 headers={"Retry-After": str(wait_s)},
             )
+
+    async def weigh(self, key_id: str, rows: int) -> None:
+        """Count an answer of many rows as the requests that its pages would have been."""
+        self._granted[key_id] += await self._take(key_id, (rows - 1) // LARGEST_PAGE)
+
+    async def share(self, requests: KeyRequests, now: datetime) -> None:
+        """Tell the other processes of what was granted, and count what they have granted."""
+        if not self._granted:
+            return
+        granted, self._granted = self._granted, Counter()
+        try:
+            others = await requests.exchange(granted, now)
+        except Problem:
+            self._granted += granted
+            raise
+        for key_id, number in others.items():
+            await self._take(key_id, number)
+        await requests.forget(now)
+
+    async def _take(self, key_id: str, number: int) -> int:
+        """Leave a key so many requests fewer, or none; return how many."""
+        item = self._limits[key_id]
+        left = await self._limiter.get_window_stats(item, key_id)
+        taken = min(number, left.remaining)
+        if taken > 0:
+            await self._limiter.hit(item, key_id, cost=taken)
+        return max(0, taken)
+
+
+async def share_limits(limiter: RateLimiter, requests: KeyRequests) -> None:
+    """Share what keys may ask with the other processes, each second, until cancelled.
+
+    While the database is away each process counts for itself.
+    """
+    while True:
+        await asyncio.sleep(SHARED_EVERY_S)
+        now = datetime.now(UTC)
+        with suppress(Problem):
+            await limiter.share(requests, now)
 
 
 class LinkLimiter:
@@ -114,8 +162,10 @@ class Gate:
             raise Problem(
                 KEY_WRONG, "The key is unknown, was revoked or has expired.", headers=challenge
             )
-        reading_of(request).key_id = stored.key_id
+        reading = reading_of(request)
+        reading.key_id = stored.key_id
         await self.limiter.count(request, stored)
+        reading.weigh = self.limiter.weigh
         await self.keys.note_use(stored.key_id)
         return Access(stored.key_id, stored.scopes, stored.sandbox)
 

@@ -9,7 +9,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ _RIDER_ID: Final = re.compile(r'(?:"rider":|^)\{"rider_id" ?: ?(\d+)')
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 Write = Callable[[str], object]
+# Counts the rows of an answer against the limit of a key.
+Weigh = Callable[[str, int], Awaitable[None]]
 
 
 class Reading:
@@ -40,6 +42,7 @@ class Reading:
         """Nothing yet."""
         self.request_id = request_id
         self.key_id: str | None = None
+        self.weigh: Weigh | None = None
         self.rows = 0
         self.rider_ids: set[int] = set()
         self._write = write
@@ -50,6 +53,11 @@ class Reading:
         self.rider_ids.update(rider_ids)
         if len(self.rider_ids) > MOST_RIDERS:
             self.log("riders read")
+
+    async def count_rows(self) -> None:
+        """Let an answer of many rows cost its key more than a request."""
+        if self.weigh is not None and self.key_id is not None and self.rows:
+            await self.weigh(self.key_id, self.rows)
 
     def log(self, event: str, **facts: object) -> None:
         """Write a line, with the riders that no line has named."""
@@ -109,6 +117,7 @@ class Accounted:
         finally:
             if scope["path"].startswith("/v1/"):
                 reading.log("request", **_facts(scope, status, begun), rows=reading.rows)
+            await reading.count_rows()
 
 
 def _id_of(scope: Scope) -> str:
