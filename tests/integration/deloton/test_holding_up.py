@@ -140,7 +140,7 @@ async def test_who_writes_goes_on_while_a_migration_meets_who_reads_for_long(
                             await asyncio.sleep(0)
         return met
 
-    working, reading = (asyncio.ensure_future(each()) for each in (write, read_for_long))
+    working, reading = asyncio.ensure_future(write()), asyncio.ensure_future(read_for_long())
     await asyncio.to_thread(migrate, empty_database_url)
     over.set()
     await working
