@@ -161,10 +161,15 @@ def test_a_week_without_rides_is_told_as_such() -> None:
     ]
 
 
-def test_rides_of_nobody_known_are_told_without_riders() -> None:
-    unknown = Totals(on=ON, rides=2)
+@pytest.mark.parametrize(("rides", "told"), [(1, "There was 1 ride."), (2, "There were 2 rides.")])
+def test_rides_of_nobody_known_are_told_without_riders(rides: int, told: str) -> None:
+    unknown = Totals(on=ON, rides=rides)
     day = a_full_summary(totals=[unknown], first_ride_at=None, parts={})
-    assert wording.sentences(day)[0] == "There were 2 rides."
+    assert wording.sentences(day)[0] == told
+
+
+def test_a_day_is_called_by_its_weekday_and_date() -> None:
+    assert wording.period_name(a_full_summary()) == "Tuesday 10 March 2026"
 
 
 def test_a_week_is_told_by_its_days() -> None:
@@ -231,7 +236,8 @@ def test_few_broken_sensors_are_named_and_many_are_only_counted() -> None:
     assert wording.serials_named(a_full_summary()) == (
         "Power sensors that are probably broken: SN0048, SN0049."
     )
-    few, many = [[f"SN{number}" for number in range(count)] for count in (6, 7)]
+    one, few, many = [[f"SN{number}" for number in range(count)] for count in (1, 6, 7)]
+    assert "SN0" in (wording.serials_named(a_full_summary(faulty_serials=one)) or "")
     assert "SN5" in (wording.serials_named(a_full_summary(faulty_serials=few)) or "")
     assert wording.serials_named(a_full_summary(faulty_serials=many)) is None
     assert wording.serials_named(a_full_summary(faulty_serials=[])) is None
