@@ -30,6 +30,9 @@ TABLES: Final = (
     ("rider_limits", "rider_id = $1", _AT_ERASURE),
     ("heart_rate_alerts", "rider_id = $1", _AT_ERASURE),
     ("heart_rate_recoveries", _OWN_ALERTS, _AT_ERASURE),
+    ("danger_acknowledgements", _OWN_ALERTS, _AT_ERASURE),
+    ("ride_hearts", _OWN_RIDES, _AT_ERASURE),
+    ("ride_series", _OWN_RIDES, f"{_AT_ERASURE}, or after READINGS_RETENTION_DAYS"),
     ("refused_addresses", "rider_id = $1", _AT_ERASURE),
     ("exports", "rider_id = $1", "the file with the erasure, or after a day"),
     ("changes", "rider_id = $1", "after CHANGES_RETENTION_DAYS, by number"),
@@ -38,8 +41,12 @@ TABLES: Final = (
     ("audit", _SUBJECT, "kept"),
 )
 
-# What lies outside the database.
+# What lies outside the database, or where the API may not look.
 ELSEWHERE: Final = (
+    ("analysts' star", _AT_ERASURE),
+    ("rides_to_pack, by number", _AT_ERASURE),
+    ("ingest_streams, by number", "after 90 days of silence"),
+    ("deleted_rides, bike and start", "kept: older lines do not bring the ride back"),
     ("raw lines in Kafka", "the topic's retention, about 90 days"),
     ("topic heart-rates", "after 1 day"),
     ("topic ride-events", "after 90 days"),
@@ -89,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(str(error))
     for place in asyncio.run(places_of(settings.database_url.get_secret_value(), rider_id)):
         rows = "?" if place.rows is None else f"{place.rows:,}"
-        typer.echo(f"{place.name:<24}{rows:>12}  {place.ends}")
+        typer.echo(f"{place.name:<32}{rows:>12}  {place.ends}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import asyncpg
 import httpx
 
 from api.access.credentials import Scope
+from api.contract.problems import KAFKA_KEEPS
 from deloton.feed.assembly import Ride, Started
 from deloton.store.tables import metadata
 from deloton.testing import FIRMWARE, a_rider
@@ -84,6 +85,19 @@ async def test_nothing_of_an_erased_rider_is_left(fresh: Served) -> None:
     assert "ride_id=4716 " not in left
     assert [row[0] for row in await audited(fresh)] == ["erase_rider", "erase_rider"]
     assert "ride_id=4714 " in left
+
+
+async def test_who_erases_an_erased_rider_again_is_told_what_remains_and_until_when(
+    fresh: Served,
+) -> None:
+    async with await fresh.client(Scope.ERASE) as client:
+        done, again, nobody = [
+            await client.delete(f"/v1/riders/{rider_id}") for rider_id in (7001, 7001, 999)
+        ]
+    assert [answer.status_code for answer in (done, again, nobody)] == [204, 404, 404]
+    [[erased_at]] = await fresh.execute("SELECT erased_at FROM erasures WHERE rider_id = 7001")
+    assert f"{erased_at + KAFKA_KEEPS:%Y-%m-%d} Kafka may hold lines" in again.json()["detail"]
+    assert nobody.json()["detail"] == "There is no rider 999."
 
 
 async def test_a_replay_of_old_lines_stores_no_ride_again_and_unknown_ones_without_the_person(

@@ -7,8 +7,8 @@ from api.person import ELSEWHERE, TABLES, main, places_of
 from deloton.store.tables import metadata
 from tests.roles import as_role
 
-# Tables with a rider's number of which the rider's rows are told by another line, or go with it.
-_TOLD_OTHERWISE = {"star_riders"}
+# Tables that are told of in other words.
+_TOLD_OTHERWISE = {"readings", "star_riders", "star_rides", "star_reading_minutes", "star_changes"}
 
 
 async def store_a_person(url: str) -> None:
@@ -36,9 +36,12 @@ async def test_every_place_of_a_person_is_shown_with_its_rows_and_its_end(
     assert all(place.ends for place in places)
 
 
-def test_no_table_with_a_riders_number_is_overlooked() -> None:
-    holding = {name for name, table in metadata.tables.items() if "rider_id" in table.c}
-    assert holding <= {table for table, _, _ in TABLES} | _TOLD_OTHERWISE
+def test_no_table_that_may_tell_of_a_person_is_overlooked() -> None:
+    numbers = {"rider_id", "ride_id", "alert_id", "subject_id"}
+    telling = {name for name, table in metadata.tables.items() if numbers & set(table.c.keys())}
+    counted = {table for table, _, _ in TABLES}
+    named = {name.split(",")[0] for name, _ in ELSEWHERE}
+    assert telling <= counted | named | _TOLD_OTHERWISE
 
 
 def test_the_command_without_a_database_says_what_is_missing(

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 
@@ -222,6 +223,20 @@ def parameter_problem(parameter: str, message: str, place: str = "query") -> Pro
 def not_found(what: str, number: int) -> Problem:
     """The problem of something that is not there."""
     return Problem(NOT_FOUND, f"There is no {what} {number}.")
+
+
+# Kafka keeps nothing for longer: raw lines, events, dead letters.
+KAFKA_KEEPS: Final = timedelta(days=90)
+
+
+def rider_erased(rider_id: int, erased_at: datetime) -> Problem:
+    """The problem of a rider who was erased: what remains elsewhere, and until when."""
+    return Problem(
+        NOT_FOUND,
+        f"There is no rider {rider_id}: erased on {erased_at:%Y-%m-%d}. Until "
+        f"{erased_at + KAFKA_KEEPS:%Y-%m-%d} Kafka may hold lines of rides before, for 14 days "
+        "backups; mails that were sent and archived reports have no end of their own.",
+    )
 
 
 def scope_missing(scope: str, what: str) -> Problem:

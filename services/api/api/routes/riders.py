@@ -24,7 +24,13 @@ from api.contract.parameters import (
     RiderRidesParameters,
     RidersParameters,
 )
-from api.contract.problems import NOT_FOUND, TOO_MANY_OPEN, not_found, parameter_problem
+from api.contract.problems import (
+    NOT_FOUND,
+    TOO_MANY_OPEN,
+    not_found,
+    parameter_problem,
+    rider_erased,
+)
 from api.contract.schemas import (
     Export,
     ExportStatus,
@@ -39,7 +45,7 @@ from api.routes.exports import begun
 from api.routes.rides import ride_list
 from api.store import queries, readings
 from api.store.database import Row
-from api.store.deletion import erase_rider
+from api.store.deletion import erase_rider, erased_at
 from api.store.export import export_rider, note_export
 from api.store.export_rows import is_large
 from api.web.asked import query
@@ -208,7 +214,8 @@ async def erase(
     rider again.
     """
     if not await erase_rider(context.database, access.key_id, rider_id, asked.reason):
-        raise not_found("rider", rider_id)
+        before = await erased_at(context.database, rider_id)
+        raise rider_erased(rider_id, before) if before else not_found("rider", rider_id)
     if context.exports is not None:
         context.exports.wake()
 

@@ -81,6 +81,15 @@ async def erase_rider(database: Database, key_id: str, rider_id: int, reason: st
     return True
 
 
+async def erased_at(database: Database, rider_id: int) -> datetime | None:
+    """The moment before which nothing of a rider comes back; None where nobody was erased."""
+    async with database.transaction() as transaction:
+        found = await transaction.row(
+            select(erasures.c.erased_at).where(erasures.c.rider_id == rider_id)
+        )
+    return None if found is None else found["erased_at"]
+
+
 async def _wait_for_who_stores(transaction: Transaction) -> None:
     """What is stored by now is found and deleted; what is stored later finds the deletion."""
     await transaction.rows(text(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'"))
