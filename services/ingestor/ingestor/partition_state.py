@@ -100,6 +100,9 @@ _decode_notes = msgspec.msgpack.Decoder(list[StreamNote]).decode
 # Of longer rides the last readings are looked for in no more daily partitions than this.
 RESTORED_WITHIN = timedelta(days=1)
 REPLAY_HEADER = "deloton-replayed"
+# So many records are parsed before they are assembled: what they are in between stays in the
+# processor's cache. With 10,000 a line costs an eighth more.
+PARSED_AT_ONCE = 1_000
 
 _key_of, _value_of = attrgetter("key"), attrgetter("value")
 
@@ -146,8 +149,17 @@ class PartitionState:
         """
         out = Assembled()
         replayed: list[Record] = []
-        streams = self.streams
         self._now = now
+        for first in range(0, len(records), PARSED_AT_ONCE):
+            some = records[first : first + PARSED_AT_ONCE]
+            yield from self._assembling_some(some, out, replayed)
+        last = records[-1]
+        return Batch(last.offset + 1, len(records), last.timestamp, out, replayed)
+
+    def _assembling_some(
+        self, records: Sequence[Record], out: Assembled, replayed: list[Record]
+    ) -> Generator[Question, None, None]:
+        streams, now = self.streams, self._now
         parsed = parse_messages(list(map(_value_of, records)))
         for record, line in zip(records, parsed, strict=True):
             if record.headers and is_replayed(record):
@@ -167,8 +179,6 @@ class PartitionState:
                     break
                 except Forgotten as forgotten:
                     yield self._question(forgotten, records, parsed)
-        last = records[-1]
-        return Batch(last.offset + 1, len(records), last.timestamp, out, replayed)
 
     def _question(
         self, forgotten: Forgotten, records: Sequence[Record], parsed: Sequence[Parsed]

@@ -31,8 +31,9 @@ TIMES_IN_STEP = 4
 LOOK_SELDOM = timedelta(seconds=30)
 # A stream that pauses is looked at anew.
 LONGEST_LOOK = timedelta(seconds=60)
-IN_STEP = timedelta(seconds=1)
+IN_STEP_MS = 1_000
 
+_MILLISECOND = timedelta(milliseconds=1)
 _LAST_MS = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
 
 
@@ -40,11 +41,13 @@ class Clock(Struct, eq=False):
     """What one stream's stamps and arrivals have shown.
 
     `ahead` is what our time has ahead of the bike's clock, None as long as it is not known.
+    `stamp` and `came_ms` are those of the last look, the latter in ms since 1970: most looks
+    compare no more than what has passed since, and a datetime would be dear.
     """
 
     ahead: timedelta | None = None
     stamp: datetime | None = None
-    came_at: datetime | None = None
+    came_ms: int | None = None
     in_step: int = 0
 
     def at_beginning(self, stamp: datetime, came_at: datetime | None) -> timedelta:
@@ -59,25 +62,29 @@ class Clock(Struct, eq=False):
             ahead = self.ahead = came_at - stamp
         return ahead
 
-    def look(self, stamp: datetime, came_at: datetime | None, ahead: timedelta) -> timedelta:
-        """By how much what is taken for our time is wrong, as far as one can know."""
-        before, came_before = self.stamp, self.came_at
-        self.stamp, self.came_at = stamp, came_at
-        if before is None or came_before is None or came_at is None:
+    def look(self, stamp: datetime, timestamp_ms: int, ahead: timedelta) -> timedelta:
+        """By how much what is taken for our time is wrong, as far as one can know.
+
+        `timestamp_ms` is the record's.
+        """
+        before, came_before_ms = self.stamp, self.came_ms
+        self.stamp, self.came_ms = stamp, timestamp_ms if _is_time(timestamp_ms) else None
+        if before is None or came_before_ms is None or self.came_ms is None:
             return NO_TIME
         passed = stamp - before
         if (
             LOOK_CLOSELY <= passed <= LONGEST_LOOK
-            and abs(came_at - came_before - passed) <= IN_STEP
+            and abs(self.came_ms - came_before_ms - passed / _MILLISECOND) <= IN_STEP_MS
         ):
             self.in_step += 1
         else:
             self.in_step = 0
-        if self.in_step < TIMES_IN_STEP:
+        came = came_at(self.came_ms) if self.in_step >= TIMES_IN_STEP else None
+        if came is None:
             return NO_TIME
         self.ahead = ahead
-        if not -FAST <= came_at - stamp - ahead <= SLOW:
-            self.ahead = NO_TIME if _is_right(stamp, came_at) else came_at - stamp
+        if not -FAST <= came - stamp - ahead <= SLOW:
+            self.ahead = NO_TIME if _is_right(stamp, came) else came - stamp
         return self.ahead - ahead
 
     @property
@@ -91,7 +98,7 @@ class Clock(Struct, eq=False):
         """The clock was set: what is known of it changes as much, and looking begins anew."""
         if self.ahead is not None:
             self.ahead += change
-        self.stamp = self.came_at = None
+        self.stamp = self.came_ms = None
         self.in_step = 0
 
 
@@ -101,6 +108,8 @@ def _is_right(stamp: datetime, came_at: datetime) -> bool:
 
 def came_at(timestamp_ms: int) -> datetime | None:
     """When a record came; None where Kafka does not know, or names a time that cannot be."""
-    if not 0 < timestamp_ms < _LAST_MS:
-        return None
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC) if _is_time(timestamp_ms) else None
+
+
+def _is_time(timestamp_ms: int) -> bool:
+    return 0 < timestamp_ms < _LAST_MS

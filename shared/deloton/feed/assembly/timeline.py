@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from deloton.feed.assembly.clock import came_at
 from deloton.feed.assembly.facts import NO_TIME, Assembled, Record, Ride, count_back
 from deloton.feed.assembly.state import StreamState
 from deloton.feed.log_lines import RideLine
@@ -37,7 +36,7 @@ def look_at_clock(stream: StreamState, stamp: datetime, record: Record, out: Ass
     ride = stream.ride
     if ride is None:
         return
-    wrong = stream.clock.look(stamp, came_at(record.timestamp), ride.ahead)
+    wrong = stream.clock.look(stamp, record.timestamp, ride.ahead)
     stream.look_at = stamp + stream.clock.look_after
     if wrong:
         _shift(ride, wrong, out)
