@@ -3,6 +3,7 @@
 import math
 from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from operator import attrgetter
 
 import msgspec
@@ -99,6 +100,7 @@ _decode_notes = msgspec.msgpack.Decoder(list[StreamNote]).decode
 
 # Of longer rides the last readings are looked for in no more daily partitions than this.
 RESTORED_WITHIN = timedelta(days=1)
+FORGOTTEN_AT_ONCE = 10_000
 REPLAY_HEADER = "deloton-replayed"
 # So many records are parsed before they are assembled: what they are in between stays in the
 # processor's cache. With 10,000 a line costs an eighth more.
@@ -240,15 +242,20 @@ class PartitionState:
                 self._forget(stream)
 
     def forget_spare(self, kept: int) -> None:
-        """Of the streams that their rows tell wholly keep so many, those that were heard last.
+        """Keep so many of the streams without a ride in progress, those that were heard last.
 
-        Each has no ride in progress and no note: who asks for it finds it as it was.
+        Of the others those go of which there is no note: who asks for them finds them as they
+        were. No more than `FORGOTTEN_AT_ONCE` go: a worker must not stand still.
         """
         if len(self.streams) <= kept:
             return
-        spare = [s for s in self.streams.values() if not s.is_riding and _note_of(s) is None]
-        spare.sort(key=attrgetter("heard_at"), reverse=True)
-        for stream in spare[kept:]:
+        silent = sorted(
+            (stream for stream in self.streams.values() if not stream.is_riding),
+            key=attrgetter("heard_at"),
+        )
+        others = silent[: max(0, len(silent) - kept)]
+        spare = (stream for stream in others if _note_of(stream) is None)
+        for stream in islice(spare, FORGOTTEN_AT_ONCE):
             self._forget(stream)
 
     def _forget(self, stream: Stream) -> None:
