@@ -9,7 +9,7 @@ from typing import Any
 from alembic import context, op
 
 revision = "0041"
-down_revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
