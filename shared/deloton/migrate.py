@@ -45,7 +45,7 @@ _TAKE_TURN = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
 # SQLSTATEs of who met somebody else: no lock in time, a deadlock; the version's table was made by
 # another at the same moment. Source: PostgreSQL documentation, appendix A.
 _IN_USE: Final = frozenset({"55P03", "40P01"})
-_MADE_BY_ANOTHER: Final = frozenset({"23505", "42P07"})
+_MADE_BY_ANOTHER: Final = frozenset({"23505", "42710", "42P07"})
 
 
 class MigrationSettings(DatabaseSettings):

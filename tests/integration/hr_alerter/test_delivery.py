@@ -430,6 +430,9 @@ class Storm:
         await asyncio.to_thread(self.postgres.start)
 
 
+ANSWER_WITHIN_S = 15
+
+
 @pytest.mark.timeout(600 + 2 * LASTS_S)
 async def test_five_alerters_in_a_storm_lose_nobody_and_tell_nobody_twice(
     site: AlerterSite,
@@ -446,7 +449,7 @@ async def test_five_alerters_in_a_storm_lose_nobody_and_tell_nobody_twice(
         for number, proxy in enumerate(storm.proxies):
             knows_ses_by = f"{site.ses.url}/{number}"
             # Twice as long is a mail that is out nobody else's, whatever the storm holds up.
-            patience = {"MAIL_ANSWER_WITHIN_S": "15", "MAIL_RATE_PER_S": "40"}
+            patience = {"MAIL_ANSWER_WITHIN_S": str(ANSWER_WITHIN_S), "MAIL_RATE_PER_S": "40"}
             start_through(site, proxy, AWS_ENDPOINT_URL=knows_ses_by, **patience)
         acknowledged = await weathered(site, storm)
         stored = {rider_id for (rider_id,) in await site.rows("rider_id")}
@@ -461,11 +464,10 @@ async def test_five_alerters_in_a_storm_lose_nobody_and_tell_nobody_twice(
     assert set(states) <= {"sent", "unknown"}, told
     for before, again in site.mails_that_came_again():
         killed_at = [at for number, at in storm.kills if number == int(before.by)]
-        assert any(before.asked_at <= at <= again.asked_at for at in killed_at), (
-            before,
-            again,
-            told,
-        )
+        # Whoever was kept from the database until the mail's lease was over could not say so.
+        lease_was_over = again.asked_at - before.asked_at >= 2 * ANSWER_WITHIN_S
+        was_killed = any(before.asked_at <= at <= again.asked_at for at in killed_at)
+        assert was_killed or lease_was_over, (before, again, told)
 
 
 async def weathered(site: AlerterSite, storm: Storm) -> set[int]:
