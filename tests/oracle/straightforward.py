@@ -87,6 +87,8 @@ class Ride:
     def hear(self, line: Line) -> None:
         """A Ride line came: all of the ride's time may turn out to be wrong."""
         wrong = self.clock.hear(stamp_of(line), line.came_at, self.ahead)
+        if not wrong:
+            return
         self.ahead += wrong
         self.started_at += wrong
         self.counted_at += wrong
