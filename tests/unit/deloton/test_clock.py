@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from deloton.feed.assembly import Assembled, Reading, Ride, Stream
+from deloton.feed.assembly.clock import Clock
 from deloton.feed.log_lines import LogLine, Marker
 from deloton.testing import (
     BIKE,
@@ -172,6 +173,35 @@ def test_a_record_without_a_time_that_can_be_tells_nothing_of_the_clock(timestam
     for line in a_whole_ride(50):
         stream.accept(line, record, out)
     assert rides(out)[0].started_at == at(0)
+
+
+def wrong_at_looks(*looks: tuple[float, float | None]) -> list[float]:
+    """What a clock says at looks at these stamps, each with when its record came, in seconds."""
+    clock = Clock()
+    came_ms = [0 if came_s is None else round(at(came_s).timestamp() * 1000) for _, came_s in looks]
+    return [
+        clock.look(at(stamp_s), ms, timedelta(0)).total_seconds()
+        for (stamp_s, _), ms in zip(looks, came_ms, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "is_live"), [(-1001, False), (-1000, True), (1000, True), (1001, False)]
+)
+def test_looks_are_in_step_whose_arrivals_lie_a_second_more_or_less_apart_than_their_stamps(
+    late_ms: int, is_live: bool
+) -> None:
+    looks = [(3.0 * number, HOUR_S + (3 + late_ms / 1000) * number) for number in range(5)]
+    told = wrong_at_looks(*looks)
+    assert told == [0, 0, 0, 0, HOUR_S + 4 * late_ms / 1000 if is_live else 0]
+
+
+def test_looking_begins_anew_after_a_record_without_a_time() -> None:
+    """Before it the stream was behind by another time: looks in step must be five in a row."""
+    before = [(3.0 * number, HOUR_S + 3 * number) for number in range(4)]
+    after = [(3.0 * number, 2 * HOUR_S + 3 * number) for number in range(5, 10)]
+    told = wrong_at_looks(*before, (12.0, None), *after)
+    assert told == [0] * 9 + [2 * HOUR_S]
 
 
 def test_the_facts_of_a_rider_are_as_old_as_the_ride_in_our_time() -> None:

@@ -70,6 +70,7 @@ class Clock(Struct, eq=False):
         before, came_before_ms = self.stamp, self.came_ms
         self.stamp, self.came_ms = stamp, timestamp_ms if _is_time(timestamp_ms) else None
         if before is None or came_before_ms is None or self.came_ms is None:
+            self.in_step = 0
             return NO_TIME
         passed = stamp - before
         if (
