@@ -20,7 +20,7 @@ from deloton.testing import (
     a_whole_ride,
     seconds_of_a_ride,
 )
-from ingestor.partition_state import Batch, PartitionState
+from ingestor.partition_state import PartitionState, Question
 from ingestor.partition_worker import SPARE_STREAMS
 
 BIKES_A_BATCH = 500
@@ -39,21 +39,13 @@ def records_of_bikes(first: int, lines: Sequence[LogLine]) -> list[FakeRecord]:
 
 def take(state: PartitionState, records: Sequence[FakeRecord]) -> None:
     """Take a batch of bikes of which nothing is stored, and forget what a worker forgets."""
-    batch = assemble(state, records)
+
+    def answer(question: Question) -> None:
+        state.memory.learn_newest(dict.fromkeys(question.serials, NO_STAMP))
+
+    batch = state.assemble(records, time.monotonic(), answer)
     state.notes()
     state.forget_what_is_stored(batch.assembled)
-
-
-def assemble(state: PartitionState, records: Sequence[FakeRecord]) -> Batch:
-    """What the records come to."""
-    steps = state.assembling(records, now=time.monotonic())
-    while True:
-        try:
-            question = next(steps)
-        except StopIteration as done:
-            batch: Batch = done.value
-            return batch
-        state.memory.learn_newest(dict.fromkeys(question.serials, NO_STAMP))
 
 
 def held_mb() -> float:

@@ -1,7 +1,7 @@
 """CORE: what a worker knows of one partition, and what a batch of its records comes to."""
 
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from operator import attrgetter
@@ -109,6 +109,10 @@ PARSED_AT_ONCE = 1_000
 _key_of, _value_of = attrgetter("key"), attrgetter("value")
 
 
+def _nobody_answers(question: Question) -> None:
+    raise LookupError(f"this must be looked up first: {question}")
+
+
 class PartitionState:
     """The streams of one partition. A record without a key belongs to the stream b""."""
 
@@ -134,15 +138,24 @@ class PartitionState:
         self._now = self._noted_at = -math.inf
         self._noted: dict[bytes, Stream] = {}
 
-    def assemble(self, records: Sequence[Record], now: float) -> Batch:
-        """The same as `assembling`, where nothing has to be looked up."""
+    def assemble(
+        self,
+        records: Sequence[Record],
+        now: float,
+        answer: Callable[[Question], None] = _nobody_answers,
+    ) -> Batch:
+        """The same as `assembling`, for who answers at once or need not be asked.
+
+        `answer` lets `memory` learn what is asked. Raises LookupError where nobody answers.
+        """
         steps = self.assembling(records, now)
-        try:
-            question = next(steps)
-        except StopIteration as done:
-            batch: Batch = done.value
-            return batch
-        raise LookupError(f"this must be looked up first: {question}")
+        while True:
+            try:
+                question = next(steps)
+            except StopIteration as done:
+                batch: Batch = done.value
+                return batch
+            answer(question)
 
     def assembling(self, records: Sequence[Record], now: float) -> Generator[Question, None, Batch]:
         """Parse and assemble records in their order; `now` is any clock that never falls back.

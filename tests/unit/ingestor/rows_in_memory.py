@@ -39,19 +39,9 @@ class RowsInMemory:
         """A batch, from its records to its rows."""
         known = state.strangers(records) & self.streams.keys()
         state.take_up([self._restore_stream(key) for key in known])
-        batch = self._assemble(state, records)
+        batch = state.assemble(records, 0.0, lambda asked: self._answer(state.memory, asked))
         self.store(state, batch.assembled)
         return batch
-
-    def _assemble(self, state: PartitionState, records: Sequence[Record]) -> Batch:
-        steps = state.assembling(records, now=0.0)
-        while True:
-            try:
-                question = next(steps)
-            except StopIteration as done:
-                batch: Batch = done.value
-                return batch
-            self._answer(state.memory, question)
 
     def store(self, state: PartitionState, assembled: Assembled) -> None:
         """What a batch's transactions do."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from deloton.feed.assembly import NO_STAMP, Memory
 from deloton.feed.log_lines import LogLine, Marker, RefusalReason
 from deloton.testing import (
     FakeRecord,
@@ -23,7 +24,7 @@ from deloton.testing import (
     records_of,
     seconds_of_a_ride,
 )
-from ingestor.partition_state import REPLAY_HEADER, PartitionState
+from ingestor.partition_state import PARSED_AT_ONCE, REPLAY_HEADER, PartitionState, Question
 from tests.unit.ingestor.rows_in_memory import RowsInMemory
 
 DAY_S = 86_400
@@ -88,6 +89,43 @@ def test_replayed_records_touch_no_stream() -> None:
     assert batch.replayed == [record]
     assert not batch.assembled.changes
     assert not state.streams
+
+
+def test_a_batch_of_more_records_than_are_parsed_at_once_asks_and_goes_on_in_each_part() -> None:
+    lines = [*a_whole_ride(PARSED_AT_ONCE), *a_whole_ride(2, bike_serial="SN2")]
+    keys = [b"SN1"] * (len(lines) - 8) + [b"SN2"] * 8
+    records = [
+        a_record(a_message_of(line), key=key, offset=offset)
+        for offset, (key, line) in enumerate(zip(keys, lines, strict=True))
+    ]
+    state, asked = PartitionState(memory=Memory()), []
+
+    def answer(question: Question) -> None:
+        asked.append(question.serials)
+        state.memory.learn_newest(dict.fromkeys(question.serials, NO_STAMP))
+
+    batch = state.assemble(records, 0.0, answer)
+    assert asked == [["SN0000", "unknown:SN1"], ["SN2", "unknown:SN2"]]
+    counted = [
+        (reading.ride.bike_serial, reading.elapsed_s) for reading in batch.assembled.readings
+    ]
+    first = [("SN0000", second) for second in range(1, PARSED_AT_ONCE + 1)]
+    assert counted == [*first, ("SN2", 1), ("SN2", 2)]
+    assert not batch.refused
+    assert batch.next_offset == batch.records == len(records)
+
+
+def test_replayed_and_refused_records_are_told_apart_in_each_part_of_a_batch() -> None:
+    records = records_of(a_whole_ride(PARSED_AT_ONCE))
+    line = a_message_of(a_ride_line(7))
+    headers = [(REPLAY_HEADER, b"0/7")]
+    places = (0, PARSED_AT_ONCE - 1, PARSED_AT_ONCE, PARSED_AT_ONCE + 1)
+    for place in reversed(places):
+        records[place:place] = [a_record(line, headers=headers), a_record(b"?", offset=place)]
+    batch = PartitionState().assemble(records, now=0.0)
+    assert [record.headers for record in batch.replayed] == [headers] * len(places)
+    assert [letter.record.offset for letter in batch.refused] == list(places)
+    assert len(batch.assembled.readings) == PARSED_AT_ONCE
 
 
 def test_records_with_other_headers_are_lines_like_any() -> None:
