@@ -8,7 +8,6 @@ import math
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from tests.oracle.clocks import Clock
@@ -140,8 +139,8 @@ class Ride:
 
     @property
     def last_at(self) -> datetime:
-        """When it was last heard of."""
-        return max((reading.at for reading in self.readings), default=self.started_at)
+        """When it was last heard of: its time never stands, and what is late is sorted in."""
+        return self.readings[-1].at if self.readings else self.started_at
 
     def add(self, line: Line, other_half: Line | None, early: Line | None = None) -> None:
         """One more reading: of a pair, of a Ride line alone or of a Telemetry line alone.
@@ -400,23 +399,24 @@ def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | Non
     place = 0
     told: list[Line] = []
     while place < len(lines):
-        line, others = lines[place], lines[place + 1 :]
+        line = lines[place]
         place += 1
         if line.kind != "ride":
             yield line, None
             continue
-        announcements = list(takewhile(lambda other: other.kind == "announcement", others))
-        after = next(iter(others[len(announcements) :]), None)
+        until = place
+        while until < len(lines) and lines[until].kind == "announcement":
+            until += 1
+        after, beyond = [*lines[until : until + 2], None, None][:2]
         if after is None and not waited:
             return
-        beyond = next(iter(others[len(announcements) + 1 :]), None)
         is_undecided = after and after.kind == "telemetry" and not is_soon_after(after, line)
         if is_undecided and beyond is None and not waited:
             return
         if after and (is_soon_after(after, line) or is_after_set_clock(line, after, beyond, told)):
-            yield from ((each, None) for each in announcements)
+            yield from ((each, None) for each in lines[place:until])
             yield line, after
-            place += len(announcements) + 1
+            place = until + 1
         else:
             yield line, None
         told.append(line)
