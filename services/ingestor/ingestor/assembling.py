@@ -28,13 +28,13 @@ LEFT JOIN LATERAL (
 """
 
 _RIDES_AROUND = f"""
-SELECT rides.*, first.first_count_s FROM rides {FIRST_COUNT}
+SELECT rides.*, first.* FROM rides {FIRST_COUNT}
 WHERE bike_serial = $1 AND ended_at IS NOT NULL AND (
     started_at BETWEEN $2::timestamptz - $3::interval AND $2::timestamptz + $3::interval
     OR clock_beginnings IS NOT NULL
 )
 UNION
-(SELECT rides.*, first.first_count_s FROM rides {FIRST_COUNT}
+(SELECT rides.*, first.* FROM rides {FIRST_COUNT}
  WHERE bike_serial = $1 AND ended_at IS NOT NULL AND started_at <= $2
  ORDER BY started_at DESC LIMIT 1)
 """  # noqa: S608 - a join of ours

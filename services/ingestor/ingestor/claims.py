@@ -86,7 +86,7 @@ _PAST = f"""
 SELECT s.stream_key, past.*
 FROM ingest_streams s
 CROSS JOIN LATERAL (
-    SELECT rides.*, first.first_count_s FROM rides {FIRST_COUNT}
+    SELECT rides.*, first.* FROM rides {FIRST_COUNT}
     WHERE rides.bike_serial = s.bike_serial AND rides.ended_at IS NOT NULL
     AND rides.ride_id <> s.ride_id
     ORDER BY rides.started_at DESC LIMIT $3

@@ -11,6 +11,7 @@ from deloton.feed.assembly.late import Seconds, place
 from deloton.feed.assembly.memory import LOOK_AROUND
 from deloton.feed.assembly.state import KEPT_RIDES
 from ingestor.partition_state import Batch, PartitionState, Question, Record
+from ingestor.past_rides import TAKEN_OVER_S
 
 RESTORED_WITHIN = timedelta(days=2)
 PAIR_WINDOW = timedelta(seconds=1)
@@ -91,13 +92,13 @@ class RowsInMemory:
 
     def _past(self, row: dict[str, Any]) -> Ride:
         ahead = row["started_at"] - row["beginnings"][-1]
-        counted = [
-            values[0]
-            for (number, _), values in self.readings.items()
+        counted = sorted(
+            (at, values[0])
+            for (number, at), values in self.readings.items()
             if number == row["ride_id"] and values[0] is not None
-        ]
-        duration_s = max(counted, default=0.0)
-        counted_before_s = duration_s - (row["ended_at"] - row["started_at"]).total_seconds()
+        )
+        first_at, first_s = counted[0] if counted else (row["started_at"], 0.0)
+        is_taken_over = first_s - (first_at - row["started_at"]).total_seconds() > TAKEN_OVER_S
         return Ride(
             stream_key=b"",
             bike_serial=row["serial"],
@@ -108,8 +109,8 @@ class RowsInMemory:
             ride_id=row["ride_id"],
             last_stamp=row["ended_at"] - ahead,
             counted_stamp=row["ended_at"] - ahead,
-            elapsed_s=duration_s,
-            from_s=min(counted) - 1 if counted and counted_before_s > 2 else 0.0,
+            elapsed_s=max((elapsed_s for _, elapsed_s in counted), default=0.0),
+            from_s=first_s - 1.0 if is_taken_over else 0.0,
             ended_at=row["ended_at"],
         )
 

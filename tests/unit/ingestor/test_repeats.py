@@ -209,6 +209,33 @@ def test_seconds_that_a_rider_took_over_are_the_later_rides_when_they_come_again
     assert_same_rows(lines, lines, other[1:])
 
 
+@pytest.mark.parametrize("taken_over_at_s", [1, 2, 3])
+def test_seconds_before_another_rider_took_over_are_the_former_rides_when_they_come_again(
+    taken_over_at_s: int,
+) -> None:
+    """Of a clock that was set right after the ride began, and when the former ride is forgotten."""
+    hour_s = 3600.0
+    first = seconds_of_a_ride(1, taken_over_at_s, began_s=hour_s)
+    told = an_announcement(hour_s + taken_over_at_s + 0.75, rider=a_rider(2))
+    other = seconds_of_a_ride(taken_over_at_s + 1, 9, began_s=hour_s)
+    lines = [an_announcement(rider=a_rider(1)), *first, told, *other]
+    for number in range(3):
+        lines += a_whole_ride(5, began_s=hour_s + 20 + 10 * number)
+    assert_same_rows(lines, lines, first)
+
+
+def test_what_comes_again_decides_no_rider_told_in_mid_ride() -> None:
+    """Nor does another `[SYSTEM]` line that was told in the midst of a ride before."""
+    first = [*a_whole_ride(9, rider=a_rider(1)), an_announcement(9.75, rider=a_rider(1))]
+    first += seconds_of_a_ride(10, 20)
+    second = [*a_whole_ride(9, began_s=100, rider=a_rider(1))]
+    told = an_announcement(109.75, rider=a_rider(2))
+    following = seconds_of_a_ride(10, 20, began_s=100)
+    before = [*first, *second, told]
+    for window in (first[20:24], first[22:23], [*first[18:], *second, told]):
+        assert_same_rows([*before, *following], before, window, following)
+
+
 @pytest.mark.parametrize("cut", [100, 103, 104, 105, 106, 120])
 def test_a_second_announcement_of_another_rider_ends_the_one_ride_and_begins_the_other(
     cut: int,

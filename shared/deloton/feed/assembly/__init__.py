@@ -8,7 +8,7 @@ times ending in `_at` are ours (`clock`). What a line does, by what was heard be
 |---|---|---|---|
 | **Ride** | it waits for its Telemetry | the same again: a repeat; else the former is a reading of its own, and this one waits | the held line is decided (below) |
 | **Telemetry** | a reading without Ride line; held where it could be of no ride yet | within 1 s: the two are one reading; else the next line decides (below) | a held Telemetry is refused, a held `[SYSTEM]` goes on being held |
-| **`[SYSTEM]`** | a ride begins; in mid-ride, unannounced: it is held | the same | the held line is decided first |
+| **`[SYSTEM]`** | a ride begins; in mid-ride, unannounced: it is held | the same | the held line is decided first; by a repeat: no held `[SYSTEM]` |
 | **marker, request** | the next ride is announced | the same: it goes on waiting | a held Telemetry is refused, a held `[SYSTEM]` goes on being held |
 | **silence** (30 s) | the ride ends | the Ride line is a reading; the ride ends | the held line is decided; the ride ends |
 
@@ -36,6 +36,7 @@ What the next line decides:
 | a **Telemetry** line that is held | a Ride line within 1 s | a reading of the ride that it tells of |
 | | anything else | it is refused |
 | a **`[SYSTEM]`** line in mid-ride | the count goes on | the same rider: newer facts; another: the ride ends, and his goes on counting |
+| | what came before | it goes on being held |
 | | anything else | a ride begins |
 | a **`[SYSTEM]`** line of a stamp at which a past ride of its rider went on | the first seconds of a ride of its own | that ride begins |
 | | anything else | it is a repeat |

@@ -24,6 +24,9 @@ def accept_announcement(
             stream.bike_serial = begun.bike_serial
         return
     is_told = _was_told(stream, line)
+    if is_told and _holds_rider_told_in_mid_ride(stream):
+        out.repeats += 1
+        return
     decide_held(stream, out)
     if is_told or _is_in_mid_ride(stream, line):
         stream.held = Held(line, record, is_told)
@@ -41,6 +44,12 @@ def _was_told(stream: StreamState, line: RideAnnounced) -> bool:
         if is_past and rider_id in (None, ride.rider_id):
             return True
     return False
+
+
+def _holds_rider_told_in_mid_ride(stream: StreamState) -> bool:
+    """Whether one waits for the count to go on: what comes again meanwhile decides nothing."""
+    held = stream.held
+    return held is not None and isinstance(held.line, RideAnnounced) and not held.is_told
 
 
 def _is_in_mid_ride(stream: StreamState, line: RideAnnounced) -> bool:
