@@ -142,24 +142,27 @@ class Ride:
         """When it was last heard of: its time never stands, and what is late is sorted in."""
         return self.readings[-1].at if self.readings else self.started_at
 
-    def add(self, line: Line, other_half: Line | None, early: Line | None = None) -> None:
+    def add(
+        self,
+        line: Line,
+        other_half: Line | None,
+        early: Line | None = None,
+        *,
+        waits: bool = False,
+    ) -> None:
         """One more reading: of a pair, of a Ride line alone or of a Telemetry line alone.
 
         `early` is a Telemetry line that came right before, when nobody knew yet of which ride.
+        A Ride line that waits for its other half tells of the clock alone as yet.
         """
-        self.impossible_lines += line.impossible + bool(other_half and other_half.impossible)
+        self.impossible_lines += bool(other_half and other_half.impossible)
         if line.duration_s is None:
+            self.impossible_lines += line.impossible
             self.readings.append(reading_of(None, line, self.ahead))
             return
-        last_stamp = self.last_at - self.ahead
-        if not self.has_beginning_of(line) or (stamp_of(line) <= last_stamp and self.readings):
-            more = timedelta(seconds=line.duration_s - self.counted_s)
-            told_after = HALF_A_SECOND if self.counted_s else timedelta(0)
-            self.set_clock(stamp_of(line), self.counted_at + more - told_after)
-        if early is not None:
-            self.add(early, None)
-        self.hear(line)
-        ride_at = stamp_of(line) + self.ahead
+        ride_at = self.begin_second(line, early)
+        if waits:
+            return
         if other_half and not is_soon_after(other_half, line):
             self.set_clock(stamp_of(other_half), ride_at + HALF_A_SECOND)
         self.readings.append(
@@ -169,6 +172,19 @@ class Ride:
         )
         self.counted_s, self.counted_at = line.duration_s, self.readings[-1].at
         self.beginning = ride_at - self.ahead - timedelta(seconds=line.duration_s)
+
+    def begin_second(self, line: Line, early: Line | None = None) -> datetime:
+        """A Ride line came, whose other half may still come: returns when that was."""
+        self.impossible_lines += line.impossible
+        last_stamp = self.last_at - self.ahead
+        if not self.has_beginning_of(line) or (stamp_of(line) <= last_stamp and self.readings):
+            more = timedelta(seconds=(line.duration_s or 0) - self.counted_s)
+            told_after = HALF_A_SECOND if self.counted_s else timedelta(0)
+            self.set_clock(stamp_of(line), self.counted_at + more - told_after)
+        if early is not None:
+            self.add(early, None)
+        self.hear(line)
+        return stamp_of(line) + self.ahead
 
     def has_beginning_of(self, line: Line) -> bool:
         """Whether a Ride line implies the beginning that the last one implied."""
@@ -237,7 +253,7 @@ def expected_rows(streams: Streams, *, waited: bool | Container[StreamKey]) -> E
     return expected
 
 
-def rides_of(  # noqa: C901, PLR0912 - one case after another
+def rides_of(  # noqa: C901, PLR0912, PLR0915 - one case after another
     partition: int, key: bytes | None, lines: list[Line], refused: set[int], waited: bool
 ) -> list[Ride]:
     """The rides of one stream; lines that belong to no ride join the refused ones."""
@@ -249,6 +265,7 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
     clock = Clock()
     for (line, other_half), following in zip(units, [*units[1:], None], strict=True):
         ride = rides[-1] if rides else None
+        waits = following is None and not (waited or other_half) and line.kind == "ride"
         refused |= {half.offset for half in (line, other_half) if half and half.impossible}
         if line.kind == "announcement":
             announced = True
@@ -257,7 +274,10 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
             data, at = line.user_data or {}, stamp_of(line)
             bike = words_or_none(data.get("bike_serial")) or bike
             rider = rider_row(data, at)
-            if ride and is_told_in_mid_ride(line, following, rides, announced):
+            in_mid_ride = ride is not None and is_in_mid_ride(line, rides, announced)
+            if in_mid_ride and following is None and not waited:
+                continue
+            if in_mid_ride and following and counts_on(following[0], rides, announced):
                 take_over(rides, at, rider, line.firmware)
             elif ride is None or (ride.bike_serial, ride.beginnings[0]) != (bike, at):
                 ahead = ahead_at_beginning(clock, at, line, ride)
@@ -277,10 +297,9 @@ def rides_of(  # noqa: C901, PLR0912 - one case after another
             began = beginning_of(line)
             ahead = ahead_at_beginning(clock, began, line, ride)
             rides.append(Ride(partition, bike, began + ahead, None, None, clock, ahead))
-            ride = rides[-1]
-            ride.add(line, other_half, early)
+            rides[-1].add(line, other_half, early, waits=waits)
         elif ride and belongs(line, rides, announced) == "to this ride":
-            ride.add(line, other_half, early)
+            ride.add(line, other_half, early, waits=waits)
         elif ride and belongs(line, rides, announced) == "repeat":
             past, ahead = past_ride_of(line, rides)
             if past is not None:
@@ -305,19 +324,15 @@ def ahead_at_beginning(clock: Clock, began: datetime, line: Line, former: Ride |
     return ahead
 
 
-def is_told_in_mid_ride(
-    line: Line, following: tuple[Line, Line | None] | None, rides: list[Ride], announced: bool
-) -> bool:
-    """Whether a rider is told while a ride goes on: unannounced, and the count goes on after it."""
+def is_in_mid_ride(line: Line, rides: list[Ride], announced: bool) -> bool:
+    """Whether a rider is told, unannounced, while a ride may go on: the next line decides."""
     since_last = stamp_of(line) + rides[-1].ahead - rides[-1].last_at
-    return (
-        not announced
-        and rides[-1].counted_s > 0
-        and timedelta(0) <= since_last <= SILENCE
-        and following is not None
-        and following[0].kind == "ride"
-        and belongs(following[0], rides, announced) == "to this ride"
-    )
+    return not announced and rides[-1].counted_s > 0 and timedelta(0) <= since_last <= SILENCE
+
+
+def counts_on(line: Line, rides: list[Ride], announced: bool) -> bool:
+    """Whether the ride goes on with this line."""
+    return line.kind == "ride" and belongs(line, rides, announced) == "to this ride"
 
 
 def take_over(rides: list[Ride], stamp: datetime, rider: Row | None, firmware: str | None) -> None:
@@ -388,8 +403,8 @@ def is_just_before(telemetry: Line, other: Line) -> bool:
 def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | None]]:
     """Each line alone, but a Ride line with the Telemetry line that comes right after it.
 
-    Announcements between the two come first. A last Ride line still waits for its other half,
-    unless one has waited long enough.
+    Announcements between the two come first. A last Ride line that still waits for its other half,
+    because one has not waited long enough, is alone.
     """
     lines = [
         line
@@ -408,10 +423,11 @@ def in_pairs(lines: list[Line], waited: bool) -> Iterator[tuple[Line, Line | Non
         while until < len(lines) and lines[until].kind == "announcement":
             until += 1
         after, beyond = [*lines[until : until + 2], None, None][:2]
-        if after is None and not waited:
-            return
-        is_undecided = after and after.kind == "telemetry" and not is_soon_after(after, line)
-        if is_undecided and beyond is None and not waited:
+        is_undecided = after is None or (
+            beyond is None and after.kind == "telemetry" and not is_soon_after(after, line)
+        )
+        if is_undecided and not waited:
+            yield line, None
             return
         if after and (is_soon_after(after, line) or is_after_set_clock(line, after, beyond, told)):
             yield from ((each, None) for each in lines[place:until])
