@@ -4,7 +4,8 @@ The load comes from wrk (Debian and Homebrew call it so) over loopback: one conn
 time of an answer, eight for that of a busy service, 32 for requests a second. In the same run,
 on the same rows: the API of other checkouts (`--beside`), the plainest API for the page of 100
 rides (`plain_api.py`), and PostgreSQL alone by pgbench with the same question; and the page of 100
-rides again while eight whole lists are read as CSV.
+rides again while eight whole lists are read as CSV. With `--packed` what is asked of one ride again
+once its readings are packed and their rows gone.
 """
 
 import argparse
@@ -34,6 +35,8 @@ from api.store import queries
 from api.store.statements import Question
 from benchmarks.system import ROOT, machine
 from deloton.migrate import migrate
+from deloton.store.database import connect_pool
+from deloton.store.series import pack_rides
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
 from demo.ports import LOCALHOST, free_port
@@ -104,6 +107,8 @@ LOADS = (
     Load("50 rides in progress", "/v1/live"),
 )
 
+_OF_ONE_RIDE = tuple(load for load in LOADS if "/v1/rides/%d" in load.address)
+
 # Its address, and its process.
 Api = tuple[str, psutil.Process]
 
@@ -130,6 +135,23 @@ async def fill(url: str, rides: int, readings: int) -> int:
     await connection.close()
     print(f"{rides:,} rides and {count:,} readings in {DAYS + 2} partitions\n")
     return every
+
+
+async def pack(url: str, every: int) -> None:
+    """Pack the rides that have readings, and leave no row of them."""
+    async with await connect_pool(url, size=1, application="bench", answer_within_s=None) as pool:
+        await pool.execute(
+            "INSERT INTO rides_to_pack (ride_id) SELECT ride_id FROM rides "
+            "WHERE ride_id % $1 = 0 AND ended_at IS NOT NULL",
+            every,
+        )
+        while await pack_rides(pool, ended_for_s=0):
+            pass
+        await pool.execute(
+            "DELETE FROM readings USING ride_series AS packed "
+            "WHERE packed.ride_id = readings.ride_id"
+        )
+        await pool.execute("VACUUM ANALYZE")
 
 
 @contextmanager
@@ -339,6 +361,10 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=5_000_000)
     parser.add_argument("--seconds", type=int, default=4, help="for each figure")
     parser.add_argument("--loads", type=int, default=len(LOADS), help="so many of the table's")
+    parser.add_argument("--of-one-ride", action="store_true", help="only what is asked of one ride")
+    parser.add_argument(
+        "--packed", action="store_true", help="measure what is asked of one ride packed, too"
+    )
     parser.add_argument(
         "--beside", nargs="*", default=[], help="the Python of other checkouts with their API"
     )
@@ -367,7 +393,7 @@ def main() -> None:
                     ("plain", "benchmarks.plain_api", sys.executable),
                 )
             }
-            for load in LOADS[: options.loads]:
+            for load in _OF_ONE_RIDE if options.of_one_ride else LOADS[: options.loads]:
                 for name, api in apis.items():
                     if name != "plain" or load is LOADS[0]:
                         figures = measure(load, api, key, numbers, options.seconds)
@@ -379,6 +405,11 @@ def main() -> None:
                         print(figures.row(f"{load.name}, beside 8 whole lists", name), flush=True)
                 if load is LOADS[0] and shutil.which("pgbench"):
                     print(ask_postgres(url, options.seconds).row(load.name, "pgbench"), flush=True)
+            if options.packed:
+                asyncio.run(pack(url, every))
+                for load in _OF_ONE_RIDE:
+                    figures = measure(load, apis["ours"], key, numbers, options.seconds)
+                    print(figures.row(f"{load.name}, packed", "ours"), flush=True)
         print(f"\nload of the machine: {' '.join(f'{each:.1f}' for each in os.getloadavg())}")
 
 
