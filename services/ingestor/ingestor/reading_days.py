@@ -24,6 +24,11 @@ SELECT inhrelid::regclass::text FROM pg_inherits
 WHERE inhparent = 'readings'::regclass AND inhrelid <> 'readings_default'::regclass
 """
 
+# Of days that were dropped before these were stored, or could not be made then.
+_DAYS_ASIDE = """
+SELECT DISTINCT (at AT TIME ZONE 'UTC')::date FROM readings_default WHERE at >= $1 AND at < $2
+"""
+
 # A ride's readings go with its last.
 _DROP_STRAYS = """
 DELETE FROM readings_default WHERE at < $1
@@ -55,22 +60,32 @@ class ReadingDays:
 
     async def ensure(self, days: Iterable[date]) -> None:
         """Make the partitions that these days still lack, but for days out of reason."""
-        today = self._today()
-        oldest, newest = self._oldest_kept() or today - OLDEST, today + NEWEST
+        oldest, newest = self._oldest_made(), self._today() + NEWEST
         for day in sorted(set(days) - self._known):
             if oldest <= day <= newest:
                 await self._create(day)
                 self._known.add(day)
 
     async def maintain(self) -> None:
-        """Make the partitions of the days to come and drop those past the retention."""
+        """Make the partitions of the days to come and drop those past the retention.
+
+        Readings that lie in the default partition although their day may have one move there.
+        """
         # Others drop days too, and what could not be made then may be now.
         self._known.clear()
         today = self._today()
         await self.ensure(today + timedelta(days=ahead) for ahead in range(AHEAD.days + 1))
+        await self.ensure(await self._days_aside())
         oldest = self._oldest_kept()
         if oldest is not None:
             await self._drop_before(oldest)
+
+    async def _days_aside(self) -> list[date]:
+        bounds = _midnight(self._oldest_made()), _midnight(self._today() + NEWEST)
+        return [day for (day,) in await self._pool.fetch(_DAYS_ASIDE, *bounds)]
+
+    def _oldest_made(self) -> date:
+        return self._oldest_kept() or self._today() - OLDEST
 
     def _oldest_kept(self) -> date | None:
         if not self._retention_days:
@@ -93,7 +108,7 @@ class ReadingDays:
                 # Who is in the way of one is in the way of all.
                 if day < oldest and not await self._drop(connection, day):
                     break
-            midnight = datetime.combine(oldest, datetime.min.time(), UTC)
+            midnight = _midnight(oldest)
             await connection.execute(_DROP_STRAYS, midnight)
             await self._drop_series(connection, midnight)
 
@@ -125,6 +140,10 @@ def partition_name(day: date) -> str:
 def day_of_partition(name: str) -> date:
     """The UTC day of a table `readings_20260302`."""
     return date.fromisoformat(name.removeprefix("readings_"))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
 
 
 def utc_today() -> date:

@@ -168,6 +168,19 @@ async def test_an_amended_ride_without_rows_has_all_of_them_again(pool: asyncpg.
     assert powers == [100.0, 100.0, 250.0, 100.0, 100.0]
 
 
+async def test_rows_that_come_back_after_their_day_has_gone_go_again(pool: asyncpg.Pool) -> None:
+    await a_ride_without_rows(pool)
+    late = a_record(a_message_of(a_telemetry_line(3.5, power_watts=250.0)))
+    assert await amend_rides(pool, TOPIC, 0, [late]) == []
+    await pack(pool)
+    before = await rows(pool, _READINGS)
+    assert len(await rows(pool, "SELECT FROM readings_default")) == 5
+    await ReadingDays(pool, 0, lambda: DAY).maintain()
+    await drop(pool)
+    assert await rows(pool, _ROWS) == []
+    assert await rows(pool, _READINGS) == before
+
+
 async def test_a_ride_without_rows_that_goes_on_has_all_of_them_again(pool: asyncpg.Pool) -> None:
     await ReadingDays(pool, 0, lambda: DAY).ensure([DAY])
     partition = await ClaimedPartition.of(pool)
