@@ -58,7 +58,7 @@ from api.web.access_log import Accounted
 from api.web.asked import Asked
 from api.web.heads import HeadLikeGet
 from api.web.live import LiveFeeds, LivePages
-from api.web.metrics import LISTENERS, Measured
+from api.web.metrics import LISTENERS, Measured, Traffic
 from api.web.response_headers import AnswerHeaders
 from api.web.sent import Sent
 from deloton.running.alert_links import AlertLinks
@@ -133,6 +133,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """The application; it connects to the database when first asked."""
     for media_type in (MEDIA_TYPE, TCX):
         add_compress_type(media_type)
+    traffic = Traffic()
     app = FastAPIOffline(
         title="Deloton API",
         version="1",
@@ -145,7 +146,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         lifespan=_lifespan,
         middleware=[
             Middleware(Accounted, enabled=settings.log_level in {"DEBUG", "INFO"}),
-            Middleware(Measured),
+            Middleware(Measured, traffic),
             Middleware(HeadLikeGet),
             Middleware(CompressMiddleware),
             Middleware(AnswerHeaders),
@@ -154,7 +155,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
     )
-    _put_together(app, settings)
+    _put_together(app, settings, traffic)
     for module in _RESOURCES:
         app.include_router(module.router)
     app.add_api_route("/", _to_the_documents, include_in_schema=False)
@@ -165,9 +166,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
     return app
 
 
-def _put_together(app: FastAPI, settings: ApiSettings) -> None:
+def _put_together(app: FastAPI, settings: ApiSettings, traffic: Traffic) -> None:
     real, sandbox = (_database(settings, role) for role in (None, SANDBOX_ROLE))
-    lanes = Lanes()
+    lanes = Lanes.beside(traffic)
     exports = _export_work(real, sandbox, settings)
     app.state.context = _context(settings, real, lanes, exports)
     app.state.sandbox = _context(settings, sandbox, lanes, exports)

@@ -1,7 +1,7 @@
 """SHELL: what every route works with, put together once for the process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,9 +12,10 @@ from api.access.gate import Access, access_of
 from api.contract.answers import View
 from api.routes.export_work import ExportWork
 from api.store.database import Database
-from api.web.lanes import Lane
+from api.web.lanes import Lane, Turns
 from api.web.lists import Reader
 from api.web.live import LiveFeeds, LivePages
+from api.web.metrics import Traffic
 from deloton.rules.calendar import day_of
 from deloton.running.alert_links import AlertLinks
 
@@ -23,8 +24,17 @@ from deloton.running.alert_links import AlertLinks
 class Lanes:
     """How many answers that last may be open in this process."""
 
-    downloads: Lane = field(default_factory=lambda: Lane("downloads", by_key=4, in_all=16))
-    streams: Lane = field(default_factory=lambda: Lane("streams", by_key=500, in_all=5_000))
+    downloads: Lane
+    streams: Lane
+
+    @classmethod
+    def beside(cls, traffic: Traffic) -> "Lanes":
+        """Lanes whose downloads give way to what else is asked."""
+        turns = Turns(traffic)
+        return cls(
+            downloads=Lane("downloads", turns, by_key=4, in_all=16),
+            streams=Lane("streams", turns, by_key=500, in_all=5_000),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """SHELL: answers that last: how many a key and all keys together may have open at a time."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,21 +12,56 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.contract.problems import too_many_open
+from api.web.metrics import Traffic
 
 # Of downloads, so many are read and written out at a time; the others wait for their turn.
 READ_AT_ONCE: Final = 2
+# While others ask, a turn goes on so many times as long as a piece took: together downloads keep
+# the database and the event loop busy for half of the time.
+REST: Final = 2 * READ_AT_ONCE - 1
+# A piece that the database took long for, as it does for a rare filter, holds up the next no more.
+LONGEST_REST_S: Final = 0.25
+
+
+class Turns:
+    """Lets downloads read piece by piece, few at a time, in the order in which they come."""
+
+    def __init__(
+        self, traffic: Traffic, rest: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
+        """Nobody reads; `traffic` tells whether others ask, `rest` lets seconds pass."""
+        self._traffic = traffic
+        self._rest = rest
+        self._free = asyncio.Semaphore(READ_AT_ONCE)
+
+    async def taken_for(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces, each read in a turn; a turn whose time others wanted ends with a rest."""
+        while True:
+            async with self._free:
+                begun, requests = time.perf_counter(), self._traffic.requests
+                piece = await anext(pieces, None)
+                if self._traffic.requests > requests:
+                    await self._rest(rest_s(time.perf_counter() - begun))
+            if piece is None:
+                return
+            yield piece
+
+
+def rest_s(took_s: float) -> float:
+    """For how long nothing is read in a turn, after a piece that took so long."""
+    return min(REST * took_s, LONGEST_REST_S)
 
 
 class Lane:
     """How many answers of a kind are open, in this process."""
 
-    def __init__(self, what: str, *, by_key: int, in_all: int) -> None:
+    def __init__(self, what: str, turns: Turns, *, by_key: int, in_all: int) -> None:
         """`what` is open at most `by_key` times for each key, and `in_all` times."""
         self._what = what
+        self._turns = turns
         self._by_key = by_key
         self._in_all = in_all
         self._open: Counter[str] = Counter()
-        self._pace = asyncio.Semaphore(READ_AT_ONCE)
 
     @contextmanager
     def place_for(self, key_id: str) -> Iterator[None]:
@@ -50,7 +86,7 @@ class Lane:
         headers: Mapping[str, str] | None = None,
     ) -> StreamingResponse:
         """An answer that is read piece by piece while it is sent."""
-        return _Download(self, key_id, self._paced(pieces), media_type, headers)
+        return _Download(self, key_id, self._turns.taken_for(pieces), media_type, headers)
 
     def events(
         self,
@@ -62,14 +98,6 @@ class Lane:
     ) -> EventSourceResponse:
         """A stream of events; whoever makes them keeps the connection alive."""
         return _Events(self, key_id, events, headers, send_within_s)
-
-    async def _paced(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        while True:
-            async with self._pace:
-                piece = await anext(pieces, None)
-            if piece is None:
-                return
-            yield piece
 
 
 class _Download(StreamingResponse):

@@ -1,8 +1,9 @@
 """SHELL: a list as a page of JSON with the next page's address, or as CSV, streamed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import Request
@@ -16,6 +17,8 @@ from api.web.lanes import Lane
 
 JSON = "application/json"
 CSV_CHUNK = 250
+# Of these, so many are written out before others get their turn: half a millisecond's work.
+WRITTEN_AT_ONCE: Final = 50
 
 # Rows as the database wrote them, each a JSON object.
 Rows = Sequence[str]
@@ -124,7 +127,16 @@ async def _pieces(
     yield csv_rows.header(listing.columns).encode()
     while rows:
         note_rows(request, rows)
-        yield listing.csv(rows).encode()
+        yield await written(listing, rows)
         if len(rows) < CSV_CHUNK:
             return
         rows = await listing.fetch(listing.cursor_at(rows[-1], ""), CSV_CHUNK)
+
+
+async def written(listing: Listing, rows: Rows) -> bytes:
+    """Rows of CSV; the event loop is given back again and again."""
+    lines = []
+    for first in range(0, len(rows), WRITTEN_AT_ONCE):
+        lines.append(listing.csv(rows[first : first + WRITTEN_AT_ONCE]))
+        await asyncio.sleep(0)
+    return "".join(lines).encode()

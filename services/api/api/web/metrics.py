@@ -14,18 +14,28 @@ SECONDS = Histogram(
 LISTENERS = Gauge("api_live_listeners", "Who follows the rides in progress.")
 
 
-class Measured:
-    """ASGI middleware that measures each request until its answer begins."""
+class Traffic:
+    """How many requests this process was ever asked: who compares, knows that others ask."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self) -> None:
+        """None yet."""
+        self.requests = 0
+
+
+class Measured:
+    """ASGI middleware that counts requests, and measures each until its answer begins."""
+
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         """Wrap an application."""
         self._app = app
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._traffic.requests += 1
         begun = time.perf_counter()
 
         async def note(message: Message) -> None:
