@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from deloton.feed.assembly.memory import LOOK_AROUND
 from deloton.feed.log_lines import LogLine, Marker, RefusalReason
 from deloton.testing import (
     FakeRecord,
@@ -222,6 +223,19 @@ def test_seconds_before_another_rider_took_over_are_the_former_rides_when_they_c
     for number in range(3):
         lines += a_whole_ride(5, began_s=hour_s + 20 + 10 * number)
     assert_same_rows(lines, lines, first)
+
+
+def test_seconds_that_a_rider_took_over_are_no_tail_of_the_former_ride_looked_up_alone() -> None:
+    began_s = LOOK_AROUND.total_seconds() - 20
+    first = a_whole_ride(30, began_s=began_s, rider=a_rider(1))
+    told = an_announcement(began_s + 30.75, rider=a_rider(2))
+    other = seconds_of_a_ride(31, 60, began_s=began_s)
+    lines = [*a_whole_ride(5), *first, told, *other]
+    for number in range(6):
+        lines += a_whole_ride(5, began_s=began_s + 70 + 10 * number)
+    # What comes first is asked for, with all rides that began within twelve hours.
+    again = [*a_whole_ride(5)[4:6], *other]
+    assert_same_rows(lines, lines, again)
 
 
 def test_what_comes_again_decides_no_rider_told_in_mid_ride() -> None:

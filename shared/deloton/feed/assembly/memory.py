@@ -51,11 +51,14 @@ class Memory(Struct, eq=False):
     def find(
         self, serial: str, stamp: datetime, told: Callable[[Ride], Found | None]
     ) -> Found | None:
-        """What `told` finds of the bike's past rides around a stamp. Raises `Forgotten`."""
+        """What `told` finds of the bike's past rides around a stamp. Raises `Forgotten`.
+
+        Whether a line is the tail of a ride can be said only once all rides around it are known.
+        """
         if self.whole:
             return None
         found = nearest(self.rides.get(serial, ()), told)
-        if found is not None:
+        if found is not None and not found.is_tail:
             return found
         newest = self.newest.get(serial)
         if newest is None:
@@ -63,7 +66,7 @@ class Memory(Struct, eq=False):
         spans = self.looked_up.get(serial, ())
         if stamp <= newest and not any(begin <= stamp <= end for begin, end in spans):
             raise Forgotten(serial, stamp)
-        return None
+        return found
 
     def let_go(self, ride: Ride) -> None:
         """A ride that is stored and that its stream keeps no longer."""

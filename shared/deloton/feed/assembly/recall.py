@@ -56,7 +56,9 @@ def _find(
 ) -> Found | None:
     found = nearest(_near(stream), told)
     for name in (serial, stream.stand_in):
-        found = found or stream.memory.find(name, stamp, told)
+        if found is None or found.is_tail:
+            other = stream.memory.find(name, stamp, told)
+            found = other if found is None or (other and not other.is_tail) else found
     return found
 
 
