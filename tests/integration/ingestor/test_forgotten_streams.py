@@ -3,7 +3,15 @@
 import asyncpg
 import pytest
 
-from deloton.testing import BIKE, ManualClock, a_whole_ride, records_of, seconds_of_a_ride
+from deloton.testing import (
+    BIKE,
+    ManualClock,
+    a_rider,
+    a_whole_ride,
+    an_announcement,
+    records_of,
+    seconds_of_a_ride,
+)
 from ingestor import claims, partition_worker
 from ingestor.partition_worker import PartitionWorker
 from tests.integration.ingestor.claimed import ClaimedPartition, rows
@@ -47,6 +55,21 @@ async def test_a_stream_that_is_silent_for_a_day_is_not_kept_in_memory(pool: asy
     assert worker.state.streams == {}
     assert worker.state.memory.newest == {}
     assert await pool.fetchval("SELECT count(*) FROM ingest_streams") == 1
+
+
+async def test_a_rider_who_took_over_after_a_second_is_told_no_second_from_before(
+    pool: asyncpg.Pool,
+) -> None:
+    """The clock was set to an hour later when the former ride began; that one is forgotten."""
+    former = seconds_of_a_ride(1, 1, began_s=3600)
+    lines = [an_announcement(rider=a_rider(1)), *former, an_announcement(3601.75, rider=a_rider(2))]
+    lines += seconds_of_a_ride(2, 9, began_s=3600)
+    for number in range(3):
+        lines += a_whole_ride(5, began_s=3620 + 10 * number)
+    await (await ClaimedPartition.of(pool)).take(lines)
+    assert [readings for _, readings in await counts(pool)] == [1, 8, 5, 5, 5]
+    await (await ClaimedPartition.of(pool)).take(former)
+    assert [readings for _, readings in await counts(pool)] == [1, 8, 5, 5, 5]
 
 
 async def test_a_forgotten_stream_that_is_heard_again_goes_on_with_its_ride(
