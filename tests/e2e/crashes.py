@@ -29,21 +29,23 @@ BEGIN
 END $$
 """
 
-# Ends the first backend that is seen packing.
-_BREAK_A_PACKING = """
-DO $$
-DECLARE
-    until_at timestamptz := clock_timestamp() + interval '5 s';
-BEGIN
-    LOOP
-        PERFORM pg_stat_clear_snapshot();
-        PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND state = 'active' AND application_name = 'ingestor'
-        AND query LIKE '%INSERT INTO ride_series%';
-        EXIT WHEN FOUND OR clock_timestamp() > until_at;
-    END LOOP;
-END $$
-"""
+
+def end_a_session_that(works_on: str) -> str:
+    """SQL that ends the first session of an ingestor that is seen at such a statement."""
+    return f"""
+    DO $$
+    DECLARE
+        until_at timestamptz := clock_timestamp() + interval '5 s';
+    BEGIN
+        LOOP
+            PERFORM pg_stat_clear_snapshot();
+            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND state = 'active'
+            AND application_name = 'ingestor' AND query LIKE '%{works_on}%';
+            EXIT WHEN FOUND OR clock_timestamp() > until_at;
+        END LOOP;
+    END $$
+    """
 
 
 def kill_a_worker(scene: Scene, chance: Random) -> None:
@@ -111,7 +113,7 @@ def break_a_copy(scene: Scene, chance: Random) -> None:
 
 def break_a_packing(scene: Scene, chance: Random) -> None:
     """The database ends a connection while rides are packed on it."""
-    scene.postgres.run_sql(_BREAK_A_PACKING, database=scene.database)
+    scene.postgres.run_sql(end_a_session_that("INSERT INTO ride_series"), database=scene.database)
 
 
 CRASHES: tuple[Callable[[Scene, Random], None], ...] = (
