@@ -13,7 +13,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random, SystemRandom
@@ -228,6 +228,28 @@ async def test_days_are_dropped_while_everything_dies_and_each_reading_stays_onc
     assert len(went_on) > BIKES // 2
 
 
+async def test_a_restore_to_an_older_moment_reads_on_from_there_to_the_same_rows(
+    nights: Feed, cast: Cast
+) -> None:
+    load = Load(cast.site, nights.messages, LINES_A_SECOND, pause_in(nights))
+    sending = asyncio.create_task(load.send())
+    cast.begin()
+    await until_stored(cast, nights.messages[: load.up_to])
+    older = copy_of(cast)
+    load.finish()
+    await sending
+    await assert_all_is_packed_dropped_and_exact(cast, nights)
+    cast.leave()
+    # Restored: offsets, rows, series and days are those of then.
+    restored = Cast(
+        replace(cast.site, database_url=older, workers=[]), cast.postgres, cast.database
+    )
+    try:
+        await assert_all_is_packed_dropped_and_exact(restored, nights)
+    finally:
+        restored.leave()
+
+
 def pause_in(feed: Feed) -> int:
     """How many messages are sent before the pause, which is shortly before a midnight."""
     first = round(len(feed.messages) * (NIGHTS // 2 + 0.4) / NIGHTS)
@@ -242,6 +264,18 @@ async def befall(cast: Cast, chance: Random) -> None:
         await asyncio.to_thread(crash, cast, chance)
         cast.begin()
         await asyncio.sleep(chance.uniform(0, 2))
+
+
+def copy_of(cast: Cast) -> str:
+    """The address of a copy of the database as it is, in the middle of all; who worked is dead."""
+    cast.leave()
+    name = f"{cast.database}_older"
+    cast.postgres.run_sql(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{cast.database}'"
+    )
+    url = cast.postgres.create_database(name, template=cast.database)
+    cast.begin()
+    return url
 
 
 async def counts(cast: Cast) -> dict[int, int]:
