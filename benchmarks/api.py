@@ -2,10 +2,11 @@
 
 The load comes from wrk (Debian and Homebrew call it so) over loopback: one connection for the
 time of an answer, eight for that of a busy service, 32 for requests a second. In the same run,
-on the same rows: the API of other checkouts (`--beside`), the plainest API for the page of 100
-rides (`plain_api.py`), and PostgreSQL alone by pgbench with the same question; and the page of 100
-rides again while eight whole lists are read as CSV. With `--packed` what is asked of one ride again
-once its readings are packed and their rows gone.
+on the same rows: the API of other checkouts (`--beside`; each has a database of its own, which it
+migrates itself), the plainest API for the page of 100 rides (`plain_api.py`), and PostgreSQL alone
+by pgbench with the same question; and the page of 100 rides again while eight whole lists are read
+as CSV. With `--packed` what is asked of one ride again once its readings are packed and their rows
+gone. Who gave no answer has a row without figures.
 """
 
 import argparse
@@ -18,10 +19,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -34,7 +36,6 @@ from api.contract.parameters import RidesParameters
 from api.store import queries
 from api.store.statements import Question
 from benchmarks.system import ROOT, machine
-from deloton.migrate import migrate
 from deloton.store.database import connect_pool
 from deloton.store.series import pack_rides
 from demo.embedded_postgres import EmbeddedPostgres
@@ -172,11 +173,11 @@ def running(
         program.stop()
 
 
-def make_key(url: str) -> str:
-    """A key that may read as often as it likes."""
+def make_key(url: str, python: str = sys.executable) -> str:
+    """A key that may read as often as it likes, of the checkout whose Python it is."""
     made = subprocess.run(
         [
-            *(sys.executable, "-m", "api.keys", "create", "--name", "bench"),
+            *(python, "-m", "api.keys", "create", "--name", "bench"),
             *("--requests-per-minute", "1000000"),
         ],
         env=inherit_environment(DATABASE_URL=url),
@@ -216,12 +217,22 @@ def wrk(script: Path, address: str, *, connections: int, seconds: int) -> str:
     return done.stdout
 
 
-def percentile_ms(printed: str, percent: int) -> float:
-    """A percentile of the times that wrk printed."""
-    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(us|ms|s)\s*$", printed, re.MULTILINE)
+def percentile_ms(printed: str, percent: int) -> float | None:
+    """A percentile of the times that wrk printed; None where it got no answer."""
+    if not answers_in(printed):
+        return None
+    found = re.search(rf"^\s*{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", printed, re.MULTILINE)
     if found is None:
         raise ValueError(printed)
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[found[2]]
+
+
+def answers_in(printed: str) -> int:
+    """How many answers wrk got."""
+    found = re.search(r"(\d+) requests in", printed)
+    if found is None:
+        raise ValueError(printed)
+    return int(found[1])
 
 
 @dataclass(frozen=True)
@@ -230,18 +241,27 @@ class Figures:
 
     The time of an answer at one and at eight connections, how many there are a second at 32, and
     the processor time of the API's process for each: other programs do not change the last much.
+    None is what nobody can tell, as of answers that did not come.
     """
 
-    p50_ms: float
-    p99_of_eight_ms: float
+    p50_ms: float | None
+    p99_of_eight_ms: float | None
     a_second: float
     cpu_ms: float | None
 
     def row(self, *names: str) -> str:
         """A row of the table."""
-        told = f"{self.p50_ms:.2f} | {self.p99_of_eight_ms:.1f} | {self.a_second:,.0f}"
-        cpu_ms = "" if self.cpu_ms is None else f"{self.cpu_ms:.2f}"
-        return f"| {' | '.join(names)} | {told} | {cpu_ms} |"
+        told = (
+            _told(self.p50_ms, 2),
+            _told(self.p99_of_eight_ms, 1),
+            f"{self.a_second:,.0f}",
+            _told(self.cpu_ms, 2),
+        )
+        return f"| {' | '.join((*names, *told))} |"
+
+
+def _told(figure: float | None, places: int) -> str:
+    return "–" if figure is None else f"{figure:.{places}f}"
 
 
 def measure(load: Load, api: Api, key: str, numbers: tuple[int, int], seconds: int) -> Figures:
@@ -260,15 +280,14 @@ def measure(load: Load, api: Api, key: str, numbers: tuple[int, int], seconds: i
         many = wrk(path, address, connections=32, seconds=seconds)
         after = process.cpu_times()
     rate = re.search(r"Requests/sec:\s+([\d.]+)", many)
-    count_of = re.search(r"(\d+) requests in", many)
     assert rate is not None  # noqa: S101  looked for before
-    assert count_of is not None  # noqa: S101  wrk ends with it
     cpu_s = after.user + after.system - before.user - before.system
+    answers = answers_in(many)
     return Figures(
         percentile_ms(alone, 50),
         percentile_ms(eight, 99),
         float(rate[1]),
-        1e3 * cpu_s / int(count_of[1]),
+        1e3 * cpu_s / answers if answers else None,
     )
 
 
@@ -354,12 +373,69 @@ def _milliseconds(folder: Path, clients: int) -> list[float]:
     return sorted(int(line.split()[2]) / 1e3 for log in logs for line in log.open())
 
 
+@dataclass(frozen=True)
+class Contender:
+    """An API under load: its database, a key, and which rides have readings (`fill`)."""
+
+    name: str
+    api: Api
+    url: str
+    key: str
+    python: str
+    numbers: tuple[int, int]
+
+    def row(self, load: Load, seconds: int, beside: str = "") -> str:
+        """Measure one kind of request: a row of the table."""
+        figures = measure(load, self.api, self.key, self.numbers, seconds)
+        return figures.row(f"{load.name}{beside}", self.name)
+
+
+@contextmanager
+def contender(
+    guardian: Guardian,
+    postgres: EmbeddedPostgres,
+    folder: Path,
+    python: str,
+    options: argparse.Namespace,
+) -> Iterator[Contender]:
+    """The API of a checkout, whose Python it is, on a database that the checkout has migrated."""
+    name = "ours" if python == sys.executable else python
+    url = postgres.create_database(f"api_{zlib.crc32(name.encode())}")
+    migrated = subprocess.run(
+        [python, "-m", "deloton.migrate"],
+        env=inherit_environment(DATABASE_URL=url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if migrated.returncode:
+        sys.exit(f"{python} did not migrate its database:\n{migrated.stderr}")
+    every = asyncio.run(fill(url, options.rides, options.readings))
+    numbers = (options.rides // every, every)
+    with running(guardian, url, folder, "api", python) as api:
+        yield Contender(name, api, url, make_key(url, python), python, numbers)
+
+
+def compare(contenders: Sequence[Contender], options: argparse.Namespace) -> None:
+    """Print the table of what all of them are asked, each kind of request one after another."""
+    print("| request | of | p50 ms | p99 of 8 ms | requests/s | CPU ms |")
+    print("|---|---|--:|--:|--:|--:|")
+    for load in _OF_ONE_RIDE if options.of_one_ride else LOADS[: options.loads]:
+        for each in contenders:
+            print(each.row(load, options.seconds), flush=True)
+    for each in () if options.of_one_ride else contenders:
+        keys = [make_key(each.url, each.python) for _ in range(2)]
+        with lists_being_read(each.api[0], keys):
+            row = each.row(LOADS[0], options.seconds, ", beside 8 whole lists")
+        print(row, flush=True)
+
+
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rides", type=int, default=1_000_000)
     parser.add_argument("--readings", type=int, default=5_000_000)
-    parser.add_argument("--seconds", type=int, default=4, help="for each figure")
+    parser.add_argument("--seconds", type=int, default=3, help="for each figure")
     parser.add_argument("--loads", type=int, default=len(LOADS), help="so many of the table's")
     parser.add_argument("--of-one-ride", action="store_true", help="only what is asked of one ride")
     parser.add_argument(
@@ -376,40 +452,24 @@ def main() -> None:
         Guardian() as guardian,
         EmbeddedPostgres(guardian) as postgres,
     ):
-        url = postgres.create_database("api")
-        migrate(url)
         print(machine())
-        every = asyncio.run(fill(url, options.rides, options.readings))
-        numbers = (options.rides // every, every)
-        key = make_key(url)
-        print("| request | of | p50 ms | p99 of 8 ms | requests/s | CPU ms |")
-        print("|---|---|--:|--:|--:|--:|")
         with ExitStack() as stack:
-            apis = {
-                name: stack.enter_context(running(guardian, url, Path(folder), module, python))
-                for name, module, python in (
-                    ("ours", "api", sys.executable),
-                    *((python, "api", python) for python in options.beside),
-                    ("plain", "benchmarks.plain_api", sys.executable),
-                )
-            }
-            for load in _OF_ONE_RIDE if options.of_one_ride else LOADS[: options.loads]:
-                for name, api in apis.items():
-                    if name != "plain" or load is LOADS[0]:
-                        figures = measure(load, api, key, numbers, options.seconds)
-                        print(figures.row(load.name, name), flush=True)
-                if load is LOADS[0]:
-                    for name in (name for name in apis if name != "plain"):
-                        with lists_being_read(apis[name][0], [make_key(url), make_key(url)]):
-                            figures = measure(load, apis[name], key, numbers, options.seconds)
-                        print(figures.row(f"{load.name}, beside 8 whole lists", name), flush=True)
-                if load is LOADS[0] and shutil.which("pgbench"):
-                    print(ask_postgres(url, options.seconds).row(load.name, "pgbench"), flush=True)
+            contenders = [
+                stack.enter_context(contender(guardian, postgres, Path(folder), python, options))
+                for python in (sys.executable, *options.beside)
+            ]
+            compare(contenders, options)
+            ours = contenders[0]
+            plain = running(guardian, ours.url, Path(folder), "benchmarks.plain_api")
+            tutorial = replace(ours, name="plain", api=stack.enter_context(plain))
+            print(tutorial.row(LOADS[0], options.seconds), flush=True)
+            if shutil.which("pgbench"):
+                alone = ask_postgres(ours.url, options.seconds)
+                print(alone.row(LOADS[0].name, "pgbench"), flush=True)
             if options.packed:
-                asyncio.run(pack(url, every))
+                asyncio.run(pack(ours.url, ours.numbers[1]))
                 for load in _OF_ONE_RIDE:
-                    figures = measure(load, apis["ours"], key, numbers, options.seconds)
-                    print(figures.row(f"{load.name}, packed", "ours"), flush=True)
+                    print(ours.row(load, options.seconds, ", packed"), flush=True)
         print(f"\nload of the machine: {' '.join(f'{each:.1f}' for each in os.getloadavg())}")
 
 

@@ -16,10 +16,10 @@ from api.web.metrics import Traffic
 
 # Of downloads, so many are read and written out at a time; the others wait for their turn.
 READ_AT_ONCE: Final = 2
-# While others ask, a turn goes on so many times as long as a piece took: together downloads keep
+# While others ask, a turn rests so many times as long as a piece took: together downloads keep
 # the database and the event loop busy for half of the time.
 REST: Final = 2 * READ_AT_ONCE - 1
-# A piece that the database took long for, as it does for a rare filter, holds up the next no more.
+# No longer, however long the database took for a piece, as it does for a rare filter.
 LONGEST_REST_S: Final = 0.25
 
 
