@@ -184,8 +184,9 @@ changed: $(STAMP) ## Print the services whose inputs differ between what runs an
 run: $(STAMP) ## Run a command in a task of a service: SERVICE=api COMMAND="python -m api.keys list"
 	@$(ECS) run "$(SERVICE)" --environment $(ENVIRONMENT) -- $(COMMAND)
 
-api-key: $(STAMP) ## Make a key of an environment's API and print it: NAME=partner SCOPES=read
-	@$(ECS) api-key "$(NAME)" --scopes "$(or $(SCOPES),read)" --environment $(ENVIRONMENT)
+api-key: $(STAMP) ## Make a key of an environment's API and print it: NAME=partner SCOPES=read SANDBOX=
+	@$(ECS) api-key "$(NAME)" --scopes "$(or $(SCOPES),read)" $(if $(SANDBOX),--sandbox) \
+		--environment $(ENVIRONMENT)
 
 ask: $(STAMP) ## Ask an environment's database: QUERY="SELECT state, count(*) FROM reports GROUP BY 1"
 	@$(ECS) run migrate --environment $(ENVIRONMENT) -- python -m deloton.ask "$(QUERY)"

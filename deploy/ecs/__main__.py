@@ -61,12 +61,23 @@ def run(service: str, command: list[str], environment: Chosen) -> None:
 
 
 @cli.command("api-key")
-def api_key(environment: Chosen, name: str, scopes: str = "read") -> None:
+def api_key(
+    environment: Chosen,
+    name: str,
+    scopes: str = "read",
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Simulated riders alone.")] = False,
+) -> None:
     """Make a key of the API here, store its hash there, and print it: it goes through no log."""
     credential = new_credential()
-    told = ["--name", name, "--scopes", scopes, "--hashed", credential.hashed]
-    _open(environment).run("api", ["python", "-m", "api.keys", "create", *told])
+    told = key_told(credential.hashed, name, scopes, sandbox=sandbox)
+    _open(environment).run("api", told)
     print(credential.key)
+
+
+def key_told(hashed: str, name: str, scopes: str, *, sandbox: bool) -> list[str]:
+    """The command that stores a key, of which it is told no more than the hash."""
+    command = ["python", "-m", "api.keys", "create", "--name", name, "--scopes", scopes]
+    return [*command, "--hashed", hashed, *(["--sandbox"] if sandbox else [])]
 
 
 @cli.command()

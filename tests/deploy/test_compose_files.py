@@ -21,6 +21,7 @@ import deloton.canary.metrics
 import hr_alerter.metrics
 import ingestor.metrics
 from deloton.store.roles import SERVICE_ROLES
+from deploy.ecs.environment import STACKS_WITH_TASKS
 
 REPOSITORY = Path(__file__).parents[2]
 MONITORING = REPOSITORY / "deploy" / "compose"
@@ -115,6 +116,12 @@ def test_each_service_logs_in_to_the_database_with_its_own_role() -> None:
     assert roles == own | others | {name: [] for name in none}
     given = {f"{role.upper()}_DATABASE_PASSWORD" for role in SERVICE_ROLES}
     assert given < SERVICES["migrate"]["environment"].keys()
+
+
+def test_what_has_no_stack_plays_the_outside_world_or_stands_for_a_part_of_aws() -> None:
+    assert set(OURS) - set(STACKS_WITH_TASKS) == {"bike-simulator", "sandbox-fleet", "bucket"}
+    told = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert "The sandbox's fleet has no stack" in told
 
 
 @pytest.mark.parametrize(("title", "expression"), [*panels(), *rules()])

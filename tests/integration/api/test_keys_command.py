@@ -8,6 +8,7 @@ import pytest
 
 from api.access.credentials import StoredKey, is_genuine, new_credential, read_credential
 from demo.processes import inherit_environment
+from deploy.ecs.__main__ import key_told
 from tests.roles import as_role
 
 
@@ -62,6 +63,20 @@ async def test_a_key_that_was_made_elsewhere_is_stored_and_told_nowhere(database
     assert is_genuine(read, stored)
     refused = run(database_url, "create", "--name", "Partner", "--hashed", made.key)
     assert (refused.returncode, made.secret in refused.stderr) == (1, False)
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+async def test_a_deployments_command_makes_keys_of_both_kinds(
+    database_url: str, sandbox: bool
+) -> None:
+    made = new_credential()
+    told = key_told(made.hashed, "Partner", "read,webhooks", sandbox=sandbox)
+    assert told[:3] == ["python", "-m", "api.keys"]
+    assert (done := run(database_url, *told[3:])).returncode == 0, done.stderr
+    connection = await asyncpg.connect(database_url)
+    [row] = await connection.fetch("SELECT * FROM api_keys")
+    await connection.close()
+    assert (row["scopes"], row["sandbox"]) == (["read", "webhooks"], sandbox)
 
 
 @pytest.mark.parametrize("scopes", ["write", "", "read,,personal"])
