@@ -16,7 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deloton.errors import DelotonError, SettingsError
 from deloton.running.commands import help_of
 from deloton.running.logs import configure_logging
-from reporter.app import Done, draw, now_utc, periods_asked_for, send
+from reporter.app import (
+    ASKED_PATIENCE_S,
+    UNATTENDED_PATIENCE_S,
+    Done,
+    draw,
+    now_utc,
+    periods_asked_for,
+    send,
+)
 from reporter.days import Period
 from reporter.settings import CountingSettings, ReporterSettings
 
@@ -63,7 +71,8 @@ def report(
     except (ValueError, DelotonError) as error:
         sys.exit(f"reporter: {error}")
     if isinstance(settings, ReporterSettings):
-        done = asyncio.run(_send_with_progress(settings, periods, resend, out))
+        patience_s = ASKED_PATIENCE_S if on or first_on else UNATTENDED_PATIENCE_S
+        done = asyncio.run(_send_with_progress(settings, periods, resend, out, patience_s))
         sys.exit(1 if any(one.failure for one in done) else 0)
     try:
         for path in asyncio.run(draw(settings, periods, out)):
@@ -73,7 +82,11 @@ def report(
 
 
 async def _send_with_progress(
-    settings: ReporterSettings, periods: Sequence[Period], resend: bool, out: Path | None
+    settings: ReporterSettings,
+    periods: Sequence[Period],
+    resend: bool,
+    out: Path | None,
+    patience_s: float,
 ) -> list[Done]:
     progress = Progress(
         TextColumn("{task.description}"),
@@ -93,7 +106,9 @@ async def _send_with_progress(
                 f"{done.edition} report of {done.on}: {done.outcome or f'failed: {done.failure}'}"
             )
 
-        return await send(settings, periods, resend=resend, out=out, on_done=show)
+        return await send(
+            settings, periods, resend=resend, out=out, on_done=show, patience_s=patience_s
+        )
 
 
 def _day(option: datetime | None) -> date | None:

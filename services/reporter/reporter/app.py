@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -22,16 +23,21 @@ from deloton.wire.mail import Mailer, open_mailer
 from reporter.archive import Archive
 from reporter.days import Edition, Period, day_in, week_in
 from reporter.delivery import Keep, Outcome, Outlets, Report, deliver, prepare, send_patiently
-from reporter.errors import ReportUncertain
+from reporter.errors import DatabaseAway, ReportUncertain
 from reporter.message import compose_failure, file_name
 from reporter.settings import CountingSettings, ReporterSettings
 
 _log = get_logger(__name__)
 
-DATABASE_PATIENCE_S: Final = 300.0
+# Nobody sits before a run that a scheduler starts, and a database that is moved is back by then.
+UNATTENDED_PATIENCE_S: Final = 300.0
+# For whoever asked for a report and waits for it.
+ASKED_PATIENCE_S: Final = 60.0
 # A week of a large fleet is counted in less.
 ANSWER_WITHIN_S: Final = 300.0
 OPERATIONS_PATIENCE_S: Final = 30.0
+# Before this day no bike told of anything; far before it the calendar itself ends.
+EARLIEST_ON: Final = date(1970, 1, 1)
 
 _ADVICE: Final = (
     "The log of this run says more. Once the cause is mended, run "
@@ -75,26 +81,29 @@ def periods_asked_for(
         raise ValueError("say one date, or from and to, not both")
     if last_on and not first_on:
         raise ValueError("to which day is said, but not from which")
-    if not first_on:
-        chosen = [make(zone, on) if on else newest]
-    else:
-        last = last_on or newest.last_on
-        if last < first_on:
-            raise ValueError(f"{first_on} to {last} holds no day")
-        chosen = list(dict.fromkeys(make(zone, day) for day in days_from(first_on, last)))
-    if chosen[-1].ends_at > now:
-        raise NotOverYet(f"{chosen[-1].edition} report of {chosen[-1].on}: it is not over yet")
-    return chosen
+    first, last = first_on or on or newest.on, last_on or on or newest.last_on
+    if last < first:
+        raise ValueError(f"{first} to {last} holds no day")
+    if first < EARLIEST_ON:
+        raise ValueError(f"{first}: there are no reports of days before {EARLIEST_ON.year}")
+    if last > newest.last_on:
+        raise NotOverYet(f"{newest.edition} report of {last}: it is not over yet")
+    return list(dict.fromkeys(make(zone, day) for day in days_from(first, last)))
 
 
 async def draw(
-    settings: CountingSettings, periods: Sequence[Period], out: Path | None
+    settings: CountingSettings,
+    periods: Sequence[Period],
+    out: Path | None,
+    *,
+    patience_s: float = ASKED_PATIENCE_S,
 ) -> list[Path]:
     """Draw reports into files and send nothing; return where they lie, the current folder if None.
 
-    One report goes to the file `out`, several into the folder `out`.
+    One report goes to the file `out`, several into the folder `out`. Raises `DatabaseAway` where
+    no database answers within `patience_s`.
     """
-    async with _connected(settings) as connection:
+    async with _connected(settings, patience_s) as connection:
         return [
             await _write(await prepare(connection, period), out, alone=len(periods) == 1)
             for period in periods
@@ -108,16 +117,22 @@ async def send(
     resend: bool = False,
     out: Path | None = None,
     on_done: Callable[[Done], None] = lambda _: None,
+    patience_s: float = UNATTENDED_PATIENCE_S,
 ) -> list[Done]:
-    """Deliver reports one after another; one that fails does not keep the next from going out."""
+    """Deliver reports one after another; one that fails does not keep the next from going out.
+
+    Where no database answers within `patience_s`, all of them fail.
+    """
     async with AsyncExitStack() as stack:
         try:
-            outlets = await _open(settings, stack)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            outlets = await _open(settings, stack, patience_s)
+        except DatabaseAway as away:
             _log.exception("the reports could not be begun")
-            why = f"the database could not be reached: {type(error).__name__}"
+            why = str(away)
             done = [Done(period.edition, period.on, failure=why) for period in periods]
             await _tell_operations(settings, periods, why, _ADVICE)
+            for one in done:
+                on_done(one)
             return done
         alone = len(periods) == 1
         keep = partial(_keep, out=out, alone=alone) if out else None
@@ -176,8 +191,8 @@ async def _tell_operations(
         _log.error("operations could not be told", error=str(error))
 
 
-async def _open(settings: ReporterSettings, stack: AsyncExitStack) -> Outlets:
-    connection = await stack.enter_async_context(_connected(settings))
+async def _open(settings: ReporterSettings, stack: AsyncExitStack, patience_s: float) -> Outlets:
+    connection = await stack.enter_async_context(_connected(settings, patience_s))
     mailer = await stack.enter_async_context(_mailer(settings))
     archive = None
     if settings.report_bucket:
@@ -194,24 +209,40 @@ def _mailer(settings: ReporterSettings) -> AbstractAsyncContextManager[Mailer]:
 
 
 @asynccontextmanager
-async def _connected(settings: CountingSettings) -> AsyncIterator[asyncpg.Connection]:
+async def _connected(
+    settings: CountingSettings, patience_s: float
+) -> AsyncIterator[asyncpg.Connection]:
     """A connection of this run's own; waits for a database that is away, but not for ever."""
-
-    async def connect() -> asyncpg.Connection:
-        return await database.connect(
-            settings.database_url.get_secret_value(),
-            application="reporter",
-            answer_within_s=ANSWER_WITHIN_S,
-        )
-
-    async with asyncio.timeout(DATABASE_PATIENCE_S):
-        connection = await until_it_works(
-            "database", connect, passes_by_itself=database.is_transient
-        )
+    connection = await _connect(settings.database_url.get_secret_value(), patience_s)
     try:
         yield connection
     finally:
         await connection.close(timeout=5)
+
+
+async def _connect(url: str, patience_s: float) -> asyncpg.Connection:
+    tried: list[str] = []
+
+    async def connect() -> asyncpg.Connection:
+        try:
+            return await database.connect(
+                url, application="reporter", answer_within_s=ANSWER_WITHIN_S
+            )
+        except (OSError, asyncpg.PostgresError) as error:
+            tried.append(type(error).__name__)
+            raise
+
+    try:
+        async with asyncio.timeout(patience_s):
+            return await until_it_works("database", connect, passes_by_itself=database.is_transient)
+    except (TimeoutError, asyncpg.PostgresError) as error:
+        raise DatabaseAway(_address(url), tried, patience_s) from error
+
+
+def _address(url: str) -> str:
+    """Host, port and database of a URL, without who logs in and the password."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def _keep(report: Report, *, out: Path, alone: bool) -> None:

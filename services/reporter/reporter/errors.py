@@ -3,6 +3,7 @@
 ```text
 DelotonError
 └── ReportError
+    ├── DatabaseAway         no database let the reporter in
     ├── ReportNotDrawn       something of it could not be drawn
     ├── ReportNotMailed      the mail was not accepted
     ├── ReportNotArchived    the archive did not take it
@@ -10,11 +11,23 @@ DelotonError
 ```
 """
 
+from collections.abc import Sequence
+
 from deloton.errors import DelotonError
 
 
 class ReportError(DelotonError):
     """A report that did not reach its reader."""
+
+
+class DatabaseAway(ReportError):
+    """No database let the reporter in: says which was asked, how often, and what came of it."""
+
+    def __init__(self, address: str, tried: Sequence[str], patience_s: float) -> None:
+        """`tried` holds the name of each attempt's error, in their order."""
+        times = "once" if len(tried) == 1 else f"{len(tried)} times"
+        came = f", at last {tried[-1]}" if tried else ""
+        super().__init__(f"no database at {address}: tried {times} within {patience_s:.0f} s{came}")
 
 
 class ReportNotDrawn(ReportError):

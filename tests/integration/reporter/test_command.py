@@ -4,6 +4,7 @@ import asyncio
 import email
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,10 +15,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import SecretStr
 
 from demo.ports import LOCALHOST
 from demo.processes import inherit_environment
-from reporter.app import NotOverYet, periods_asked_for
+from reporter.app import NotOverYet, draw, periods_asked_for
+from reporter.errors import DatabaseAway
+from reporter.settings import CountingSettings
 from tests.integration.reporter.report_rows import ON, row_of, store_rides
 from tests.roles import as_role
 from tests.started import started
@@ -148,10 +152,52 @@ def test_days_from_one_to_another_hold_each_week_once() -> None:
     assert [day.on.day for day in days] == [8, 9, 10]
 
 
-@pytest.mark.parametrize("on", [date(2026, 3, 11), date(2027, 1, 1)])
+@pytest.mark.parametrize("on", [date(2026, 3, 11), date(2027, 1, 1), date.max])
 def test_a_day_that_is_not_over_is_refused(on: date) -> None:
     with pytest.raises(NotOverYet, match="not over yet"):
         periods_asked_for(LONDON, NOW, on)
+
+
+@pytest.mark.parametrize("weekly", [False, True])
+@pytest.mark.parametrize("first_on", [date.min, date(1969, 12, 31)])
+def test_a_day_before_all_bikes_is_refused(first_on: date, weekly: bool) -> None:
+    with pytest.raises(ValueError, match="no reports of days before 1970"):
+        periods_asked_for(LONDON, NOW, first_on, weekly=weekly)
+    with pytest.raises(ValueError, match="no reports of days before 1970"):
+        periods_asked_for(LONDON, NOW, first_on=first_on, weekly=weekly)
+
+
+@pytest.mark.parametrize("on", ["0001-01-01", "9999-12-31"])
+def test_the_ends_of_the_calendar_are_refused_in_a_sentence(on: str, tmp_path: Path) -> None:
+    never_asked = environment("postgresql://deloton@127.0.0.1:1/deloton", tmp_path.as_uri())
+    done = run(f"--date={on}", environment=never_asked, folder=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()) == (1, [done.stderr.strip()])
+    assert done.stderr.startswith("reporter: ")
+    assert on in done.stderr
+
+
+def test_without_a_database_a_report_gives_up_and_says_what_was_tried(tmp_path: Path) -> None:
+    settings = CountingSettings(database_url=SecretStr("postgresql://me:secret@127.0.0.1:1/rides"))
+    with pytest.raises(DatabaseAway) as gave_up:
+        asyncio.run(draw(settings, periods_asked_for(LONDON, NOW), tmp_path, patience_s=2))
+    told = str(gave_up.value)
+    assert re.fullmatch(
+        r"no database at 127\.0\.0\.1:1/rides: "
+        r"tried \d+ times within 2 s, at last ConnectionRefusedError",
+        told,
+    ), told
+
+
+def test_a_password_that_is_refused_is_told_in_a_sentence(
+    database_url: str, tmp_path: Path
+) -> None:
+    wrong = environment(database_url, tmp_path.as_uri())
+    wrong["DATABASE_URL"] = re.sub(r":[^:@/]+@", ":wrong@", wrong["DATABASE_URL"])
+    done = run("--dry-run", "--date=2026-03-10", environment=wrong, folder=tmp_path)
+    assert done.returncode == 1
+    assert "tried once" in done.stderr
+    assert "InvalidPasswordError" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
