@@ -263,7 +263,8 @@ def rides_of(  # noqa: C901, PLR0912, PLR0915 - one case after another
     units = list(in_pairs(lines, waited))
     early: Line | None = None
     clock = Clock()
-    for (line, other_half), following in zip(units, [*units[1:], None], strict=True):
+    for number, (line, other_half) in enumerate(units):
+        following = next(iter(units[number + 1 : number + 2]), None)
         ride = rides[-1] if rides else None
         waits = following is None and not (waited or other_half) and line.kind == "ride"
         refused |= {half.offset for half in (line, other_half) if half and half.impossible}
@@ -275,9 +276,16 @@ def rides_of(  # noqa: C901, PLR0912, PLR0915 - one case after another
             bike = words_or_none(data.get("bike_serial")) or bike
             rider = rider_row(data, at)
             in_mid_ride = ride is not None and is_in_mid_ride(line, rides, announced)
-            if in_mid_ride and following is None and not waited:
+            # Markers decide nothing: they may have come again.
+            others = (unit for unit in units[number + 1 :] if unit[0].kind != "announcement")
+            decisive = next(others, None)
+            if in_mid_ride and decisive is None and not waited:
                 continue
-            if in_mid_ride and following and counts_on(following[0], rides, announced):
+            if (
+                in_mid_ride
+                and decisive is not None
+                and counts_on(decisive[0], rides, announced=decisive is not following)
+            ):
                 take_over(rides, at, rider, line.firmware)
             elif ride is None or (ride.bike_serial, ride.beginnings[0]) != (bike, at):
                 ahead = ahead_at_beginning(clock, at, line, ride)
@@ -330,7 +338,7 @@ def is_in_mid_ride(line: Line, rides: list[Ride], announced: bool) -> bool:
     return not announced and rides[-1].counted_s > 0 and timedelta(0) <= since_last <= SILENCE
 
 
-def counts_on(line: Line, rides: list[Ride], announced: bool) -> bool:
+def counts_on(line: Line, rides: list[Ride], *, announced: bool) -> bool:
     """Whether the ride goes on with this line."""
     return line.kind == "ride" and belongs(line, rides, announced) == "to this ride"
 
