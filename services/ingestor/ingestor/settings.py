@@ -13,7 +13,7 @@ class IngestorSettings(DatabaseSettings, KafkaSettings):
     consumer_group: str = "ingestor"
     metrics_port: Port = 9100
     readings_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    # Off until crashes have been tried while days are dropped: rows that are gone are gone.
+    # Off until all that reads has been tried with it on: rows that are gone are gone.
     pack_after_s: Annotated[float, Field(ge=0, le=86_400)] | Literal["never"] = "never"
     # Rows are quicker to amend, and what is amended is so within hours; a day of them is dropped
     # so long after its midnight.
