@@ -48,10 +48,8 @@ def change(value: float) -> str:
     return apart(f"{'+' if value > 0 else '−'}{abs(value):.0%}")
 
 
-def compared(value: float | None, against: str) -> str:
+def compared(value: float, against: str) -> str:
     """A change with what it is measured by: `+12 % on the day before`."""
-    if value is None:
-        return f"{against}: {NOTHING}"
     return f"{change(value)} {'' if value > LARGE_CHANGE else 'on '}the {against}"
 
 

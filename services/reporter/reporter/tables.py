@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from deloton.rules.figures import FIGURE
-from deloton.showing.formats import number
+from deloton.showing.formats import NOTHING, number
 from reporter.formats import compared, in_words, mean_count, share
 from reporter.summary import AlertCount, Comparison, Group, Summary
 from reporter.wording import usual_of, words_of
@@ -37,7 +37,8 @@ NEW_AND_RETURNING: Final = {"new_riders": "New", "returning_riders": "Returning"
 class BesideItsPast(Struct, frozen=True):
     """A figure as a tile or a table's row shows it: its value, and what came before or usually.
 
-    A tile says in `before` and `usual` how the value differs from them, a row says what they were.
+    A tile says in `before` and `usual` how the value differs from them, or what they were where
+    that is no share of anything, and nothing where they are not known. A row says what they were.
     """
 
     title: str
@@ -56,9 +57,20 @@ def _tile(summary: Summary, name: str, title: str) -> BesideItsPast:
     return BesideItsPast(
         title,
         in_words(name, figure.value),
-        compared(figure.change_from_before, words.before),
-        compared(figure.change_from_usual, usual_of(summary)),
+        _beside(figure.change_from_before, words.before, in_words(name, figure.before)),
+        _beside(
+            figure.change_from_usual,
+            usual_of(summary),
+            in_words(name, figure.usual, mean_count),
+        ),
     )
+
+
+def _beside(change: float | None, against: str, told: str) -> str:
+    """How a figure differs from its past; what the past was where it cannot differ by a share."""
+    if change is not None:
+        return compared(change, against)
+    return "" if told == NOTHING else f"{against}: {told}"
 
 
 def rows(summary: Summary, titles: Mapping[str, str]) -> list[BesideItsPast]:

@@ -116,7 +116,8 @@ def _opening(summary: Summary) -> str:
         sentence = f"There {'was' if totals.rides == 1 else 'were'} {plural(totals.rides, 'ride')}"
         return f"{sentence}{_against_usual(summary)}."
     sentence = f"{plural(totals.riders, 'rider')} took {plural(totals.rides, 'ride')}"
-    if totals.new_riders:
+    # On a company's first day everybody rides for the first time.
+    if totals.new_riders and summary.past:
         all_are_new = totals.new_riders == totals.riders
         who = "all" if all_are_new else f"{number(totals.new_riders)} of them"
         sentence += f", {who if totals.riders > 1 else 'and did so'} for the first time"
@@ -149,6 +150,8 @@ def _busiest(summary: Summary) -> str | None:
 def _record(summary: Summary) -> str | None:
     """Whether the period had the most or fewest rides of all that it is compared with."""
     rides, past = summary.totals.rides, [one.rides for one in summary.past]
+    if not past:
+        return "No ride had been recorded before."
     if len(past) < FEWEST_COMPARED:
         return None
     periods = f"of the last {len(past) + 1} {words_of(summary.edition).period}s"

@@ -19,7 +19,6 @@ def plain(told: str) -> str:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (None, "day before: –"),
         (0.0, "±0 % on the day before"),
         (0.004, "±0 % on the day before"),
         (0.12, "+12 % on the day before"),
@@ -27,7 +26,7 @@ def plain(told: str) -> str:
         (49.0, "50 times the day before"),
     ],
 )
-def test_changes_are_told_as_people_do(value: float | None, told: str) -> None:
+def test_changes_are_told_as_people_do(value: float, told: str) -> None:
     assert plain(formats.compared(value, "day before")) == told
 
 
@@ -136,14 +135,39 @@ def test_a_day_without_rides_is_told_as_such(before: int | None, told: list[str]
 def test_a_first_rider_is_not_many() -> None:
     alone = Totals(on=ON, rides=1, riders=1, new_riders=1)
     parts = {9: PartTotals("09:00", 1)}
-    day = a_full_summary(totals=[alone], first_ride_at=None, parts=parts, alerts=[])
+    day = a_full_summary(totals=[alone], parts=parts, alerts=[])
     assert wording.sentences(day)[0] == "1 rider took 1 ride, and did so for the first time."
 
 
 def test_riders_who_are_all_new_are_all_called_so() -> None:
     first = Totals(on=ON, rides=3, riders=2, new_riders=2)
-    day = a_full_summary(totals=[first], first_ride_at=None, parts={})
+    day = a_full_summary(totals=[first], parts={})
     assert wording.sentences(day)[0] == "2 riders took 3 rides, all for the first time."
+
+
+@pytest.mark.parametrize("weekly", [False, True])
+def test_of_a_companys_first_day_it_is_not_said_that_all_ride_for_the_first_time(
+    weekly: bool,
+) -> None:
+    began_at = datetime.combine(ON, time(12), UTC)
+    first = a_full_summary(first_ride_at=began_at, weekly=weekly)
+    opening, *rest = wording.sentences(first)
+    assert opening == "1,700 riders took 3,400 rides."
+    assert "No ride had been recorded before." in rest
+
+
+def test_a_tile_tells_nothing_of_a_past_that_is_not_known() -> None:
+    first = a_full_summary(first_ride_at=datetime.combine(ON, time(12), UTC))
+    assert {(tile.before, tile.usual) for tile in tables.tiles(first)} == {("", "")}
+
+
+def test_a_tile_tells_what_the_day_before_was_where_no_share_can_be_told() -> None:
+    after_nothing = {tile.title: tile for tile in tables.tiles(a_full_summary(before=0))}
+    rides, power = after_nothing["Rides"], after_nothing["Mean power"]
+    assert (rides.before, rides.usual) == ("day before: 0", "7-day mean: 0")
+    assert (power.before, power.usual) == ("", "")
+    quiet = {tile.title: tile for tile in tables.tiles(an_empty_summary(before=3000))}
+    assert plain(quiet["Mean power"].before) == "day before: 120 W"
 
 
 def test_riders_none_of_whom_is_new_are_only_counted() -> None:
@@ -208,7 +232,7 @@ def test_the_mean_is_called_by_how_many_periods_it_is_of(
     began_at = datetime.combine(first_on, time(12), UTC)
     summary = a_full_summary(weekly=weekly, first_ride_at=began_at)
     assert wording.usual_of(summary) == told
-    assert all(told in tile.usual for tile in tables.tiles(summary))
+    assert all(told in tile.usual for tile in tables.tiles(summary) if summary.past)
 
 
 @pytest.mark.parametrize(("name", "told"), [("Ada", "Ada"), (None, "Rider 7"), ("", "Rider 7")])
