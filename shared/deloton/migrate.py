@@ -8,6 +8,7 @@ import functools
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from alembic.config import Config
@@ -41,6 +42,8 @@ CREATE TABLE IF NOT EXISTS alembic_version (
 """
 # One at a time; those who read the version go on.
 _TAKE_TURN = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+
+_IS_WHOLE = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 # SQLSTATEs of who met somebody else: no lock in time, a deadlock; the version's table was made by
 # another at the same moment. Source: PostgreSQL documentation, appendix A.
@@ -121,20 +124,48 @@ async def _step(engine: AsyncEngine, script: ScriptDirectory, target: str) -> bo
     """Run the next migration up to `target`; False where there is none."""
     async with engine.begin() as connection:
         await connection.execute(text(_TAKE_TURN))
+        following = await connection.run_sync(_following, script, target)
+        if following is None:
+            return False
+        # After the last question: what is asked keeps its snapshot until the next statement, and
+        # whoever builds an index concurrently waits for snapshots.
         await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WITHIN}'"))
-        return await connection.run_sync(_upgrade, script, target)
+        await _prepare(engine, script.get_revision(following).module)
+        await connection.run_sync(_upgrade, script, following)
+    return True
 
 
-def _upgrade(connection: Connection, script: ScriptDirectory, target: str) -> bool:
+async def _prepare(engine: AsyncEngine, migration: ModuleType) -> None:
+    """Do what takes long before the migration's own transaction, and hold up nobody with it.
+
+    `BUILT_BEFOREHAND`: indexes by name, built concurrently; one that was left half-built is built
+    anew. `FILLED_BEFOREHAND`: a statement that does a part of the rows that are left, each time in
+    a transaction of its own, until it finds none. Who was ended goes on from there.
+    """
+    async with engine.connect() as connection:
+        by_itself = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for name, statement in getattr(migration, "BUILT_BEFOREHAND", {}).items():
+            is_whole = await by_itself.scalar(_IS_WHOLE, {"name": name})
+            if is_whole is False:
+                await by_itself.execute(text(f"DROP INDEX CONCURRENTLY {name}"))
+            if not is_whole:
+                await by_itself.execute(text(statement))
+        if fill := getattr(migration, "FILLED_BEFOREHAND", None):
+            while (await by_itself.execute(text(fill))).rowcount:
+                pass
+
+
+def _following(connection: Connection, script: ScriptDirectory, target: str) -> str | None:
     there = MigrationContext.configure(connection).get_current_revision()
-    if (following := _revision_after(script, there, target)) is None:
-        return False
+    return _revision_after(script, there, target)
+
+
+def _upgrade(connection: Connection, script: ScriptDirectory, following: str) -> None:
     config = Config(attributes={"connection": connection})
     # As Alembic's own command does, which would read all the migrations anew each time.
     steps = functools.partial(_steps, script, following)
     with EnvironmentContext(config, script, fn=steps, destination_rev=following):
         script.run_env()
-    return True
 
 
 def _steps(script: ScriptDirectory, following: str, there: str, _: MigrationContext) -> Any:  # noqa: ANN401

@@ -152,10 +152,6 @@ def upgrade() -> None:
     op.execute("GRANT SELECT ON rides_to_pack TO on_call")
     for statement in NOTE_CHANGES:
         op.execute(statement)
-    op.execute(
-        "INSERT INTO rides_to_pack (ride_id, since) "
-        "SELECT ride_id, ended_at FROM rides WHERE ended_at IS NOT NULL"
-    )
 
 
 def _create_tables() -> None:

@@ -33,6 +33,13 @@ def is_real(serial: str) -> str:
     return f"{serial} <> '{CANARY_BIKE}' AND NOT {is_simulated(serial)}"
 
 
+BUILT_BEFOREHAND = {
+    "ix_rides_sandbox": (
+        "CREATE INDEX CONCURRENTLY ix_rides_sandbox ON rides (started_at) "
+        f"WHERE {is_simulated('bike_serial')}"
+    )
+}
+
 SIMULATED = {
     "bikes": is_simulated("serial"),
     "rides": is_simulated("bike_serial"),
@@ -131,12 +138,6 @@ def upgrade() -> None:
     op.add_column(
         "changes",
         sa.Column("simulated", sa.Boolean(), server_default=sa.false(), nullable=False),
-    )
-    op.create_index(
-        "ix_rides_sandbox",
-        "rides",
-        ["started_at"],
-        postgresql_where=sa.text(is_simulated("bike_serial")),
     )
     op.execute(NOTE_RIDE)
     op.execute(NOTE_RIDER)
