@@ -111,9 +111,8 @@ async def test_an_index_that_was_left_half_built_is_built_anew(empty_database_ur
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_rides_sandbox'::regclass"
         )
         await asyncio.to_thread(migrate, empty_database_url, "0027")
-        is_valid, columns = await owner.fetchrow(
-            "SELECT indisvalid, pg_get_indexdef(indexrelid) FROM pg_index "
-            "WHERE indexrelid = 'ix_rides_sandbox'::regclass"
+        built = await owner.fetchval(
+            "SELECT pg_get_indexdef(indexrelid) FROM pg_index "
+            "WHERE indexrelid = 'ix_rides_sandbox'::regclass AND indisvalid"
         )
-    assert is_valid
-    assert "(started_at)" in columns
+    assert "(started_at)" in built
