@@ -28,6 +28,7 @@ from tests.roles import as_role, give_passwords
 # test meets it: by then all its bikes ride. Not faster than life: a bike that stamps a time to come
 # has a clock that is fast.
 FLEET = ("--bikes=1000", "--since=2m", "--back-to-back", "--live", "--faults=light")
+ROOT = Path(__file__).parents[2]
 SESSION_TIMEOUT_S = 3.0
 STOPPED_WITHIN_S = 300.0
 # What a worker says whose last commit Kafka refused for too long, as in a rebalance.
@@ -49,7 +50,7 @@ class Scene:
     workers: dict[str, Program] = field(default_factory=dict)
     ended_by_themselves: list[str] = field(default_factory=list)
     _started: int = 0
-    _fleet: Program | None = None
+    _fleets: list[Program] = field(default_factory=list)
 
     @classmethod
     def prepare(
@@ -69,15 +70,27 @@ class Scene:
 
     def start_fleet(self, seed: int) -> None:
         """Let the bikes ride, from the first line."""
-        command = [sys.executable, "-m", "bike_simulator", *FLEET, f"--seed={seed}"]
-        self._fleet = self._program("fleet", command, {})
-        self._fleet.start()
+        self._start_fleet("fleet", "-m", "bike_simulator", *FLEET, f"--seed={seed}")
+
+    def start_odd_fleet(self, seed: int) -> None:
+        """Let a history be played beside it: windows that come again, clocks that are set.
+
+        Returns once it is stored as it comes: a producer needs a broker to begin with.
+        """
+        self._start_fleet("odd fleet", "-m", "tests.e2e.odd_fleet", str(seed))
+        odd_rides = "SELECT count(*) > 0 FROM rides WHERE bike_serial LIKE 'ODD%'"
+        self.wait_until(lambda: self.query(odd_rides) == [["t"]], "a ride of the odd fleet")
 
     def stop_fleet(self) -> None:
-        """Let the bikes stop; what they have sent is on the topic."""
-        if self._fleet is not None:
-            self._fleet.stop(STOPPED_WITHIN_S)
-            self._fleet = None
+        """Let all bikes stop; what they have sent is on the topic."""
+        for fleet in self._fleets:
+            fleet.stop(STOPPED_WITHIN_S)
+        self._fleets.clear()
+
+    def _start_fleet(self, name: str, *arguments: str) -> None:
+        fleet = self._program(name, [sys.executable, *arguments], {"PYTHONPATH": str(ROOT)})
+        fleet.start()
+        self._fleets.append(fleet)
 
     def add_worker(self) -> str:
         """Start one more worker and return its name."""
@@ -137,7 +150,8 @@ class Scene:
         deadline = time.monotonic() + within_s
         while not done():
             assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
-            assert self._fleet is None or self._fleet.running, self._fleet.explain_end()
+            for fleet in self._fleets:
+                assert fleet.running, fleet.explain_end()
             self.tend()
             time.sleep(LOOK_EVERY_S)
 
@@ -211,9 +225,8 @@ class Scene:
 
     def leave(self) -> None:
         """End every program."""
-        for program in [self._fleet, *self.workers.values()]:
-            if program is not None:
-                program.kill()
+        for program in [*self._fleets, *self.workers.values()]:
+            program.kill()
 
     def _program(self, name: str, command: list[str], environment: dict[str, str]) -> Program:
         everywhere = {**self.kafka.environment, "RAW_TOPIC": self.site.raw_topic}

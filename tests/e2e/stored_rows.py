@@ -23,11 +23,15 @@ DeadLetter = tuple[str, bytes | None, bytes | None]
 # partition, quarter of an hour, reason
 Refusal = tuple[int, datetime, str]
 
+# Of a ride whose day was dropped the series alone is left: there is nothing to compare it with.
 _PACKED_OTHERWISE = """
 WITH stored AS (
     SELECT readings.* FROM readings JOIN ride_series USING (ride_id)
 ), unpacked AS (
     SELECT * FROM packed_readings
+    WHERE (ride_id, (at AT TIME ZONE 'UTC')::date) IN (
+        SELECT ride_id, (at AT TIME ZONE 'UTC')::date FROM stored
+    )
 )
 (SELECT 'lost', * FROM (SELECT * FROM stored EXCEPT ALL SELECT * FROM unpacked) lost LIMIT 10)
 UNION ALL
@@ -117,7 +121,10 @@ async def read_rows(database_url: str) -> Stored:
 
 
 async def packed_otherwise(database_url: str) -> list[asyncpg.Record]:
-    """The first readings that only the rows or only the series of packed rides tell."""
+    """The first readings that only the rows or only the series of packed rides tell.
+
+    Of the rides whose rows are there still.
+    """
     database = await asyncpg.connect(database_url)
     try:
         return list(await database.fetch(_PACKED_OTHERWISE))
