@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import assert_never
 
 import asyncpg
+from msgspec.structs import replace
 
 from deloton.feed.assembly import (
+    OTHER_WORLD,
     PAIR_WINDOW,
     SAME_BEGINNING,
     Reading,
@@ -20,6 +22,7 @@ from deloton.feed.assembly import (
     Started,
     stream_key,
     unknown_bike,
+    without_stranger,
 )
 from deloton.feed.log_lines import (
     DoubtfulLine,
@@ -98,7 +101,7 @@ ON CONFLICT (ride_id, at) DO NOTHING
 """
 
 _RIDE_WITHOUT_RIDER = """
-SELECT ride_id FROM rides WHERE bike_serial = ANY($1::text[])
+SELECT ride_id, bike_serial FROM rides WHERE bike_serial = ANY($1::text[])
 AND started_at BETWEEN $2::timestamptz - $3::interval AND $2::timestamptz + $3::interval
 ORDER BY abs(extract(epoch FROM started_at - $2)) LIMIT 1
 """
@@ -215,9 +218,13 @@ async def _amend_rider(
     connection: Connection, bikes: list[str], line: RideAnnounced
 ) -> Refusal | None:
     serials = [*bikes, line.bike_serial] if line.bike_serial else bikes
-    ride_id = await connection.fetchval(_RIDE_WITHOUT_RIDER, serials, line.at, SAME_BEGINNING)
-    if ride_id is None:
+    found = await connection.fetchrow(_RIDE_WITHOUT_RIDER, serials, line.at, SAME_BEGINNING)
+    if found is None:
         return NO_RIDE_THEN
+    ride_id, bike_serial = found
+    # By the ride's bike, whatever the line names.
+    if without_stranger(replace(line, bike_serial=None), bike_serial).rider is not line.rider:
+        return OTHER_WORLD
     if line.rider is not None:
         ride = Ride.begin(b"", serials[-1], line.at, line.rider.rider_id)
         await store_riders(connection, [Started(ride, line.firmware, line.rider)])

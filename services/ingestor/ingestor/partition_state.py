@@ -19,6 +19,7 @@ from deloton.feed.assembly import (
     end_silent_rides,
     stream_key,
     unknown_bike,
+    without_stranger,
 )
 from deloton.feed.assembly.crowd import Crowd
 from deloton.feed.assembly.state import Held
@@ -381,6 +382,9 @@ def _apply_note(stream: Stream, note: StreamNote) -> None:
     if note.crowd is not None:
         stream.crowd = Crowd(*note.crowd)
     stream.held = _held(note.held, is_told=note.held_is_told)
+    if stream.held is not None and isinstance(stream.held.line, RideAnnounced):
+        believed = without_stranger(stream.held.line, stream.bike_serial)
+        stream.held = msgspec.structs.replace(stream.held, line=believed)
     stream.unpaired = _held(note.unpaired)
     stream.late_half = RideLine(*note.late_half) if note.late_half else None
     if note.clock_ahead_us is not None:

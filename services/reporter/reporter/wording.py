@@ -32,6 +32,7 @@ REFUSED: Final = {
     "refused_by_database": "that could not be stored",
     "two_bikes": "of two bikes in one stream",
     "beyond_retention": "of a ride whose readings are gone",
+    "other_world": "of a rider who cannot be on that bike",
 }
 # More than these are counted and not named.
 MOST_SERIALS: Final = 6

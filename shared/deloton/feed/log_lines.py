@@ -35,6 +35,7 @@ class RefusalReason(StrEnum):
     REFUSED_BY_DATABASE = "refused_by_database"
     TWO_BIKES = "two_bikes"
     BEYOND_RETENTION = "beyond_retention"
+    OTHER_WORLD = "other_world"
 
 
 @final

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from deloton.feed.log_lines import LogLine, Marker, RefusalReason
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.testing import (
     BIKE,
     a_message_of,
@@ -123,6 +124,16 @@ async def test_a_system_line_of_an_erased_rider_names_nobody(pool: asyncpg.Pool)
     await (await ClaimedPartition.of(pool)).take_to_the_end([*seconds_of_a_ride(1, 3), Marker()])
     await pool.execute("INSERT INTO erasures VALUES (7001, $1)", at(1000))
     assert await amend(pool, an_announcement(rider=a_rider())) == []
+    assert (await totals(pool))["rider_id"] is None
+    assert await pool.fetchval("SELECT count(*) FROM riders") == 0
+
+
+async def test_a_system_line_of_a_simulated_rider_names_nobody_on_a_real_bike(
+    pool: asyncpg.Pool,
+) -> None:
+    await (await ClaimedPartition.of(pool)).take_to_the_end([*seconds_of_a_ride(1, 3), Marker()])
+    line = an_announcement(bike_serial="SANDBOX0001", rider=a_rider(FIRST_SANDBOX_RIDER_ID))
+    assert await amend(pool, line) == [RefusalReason.OTHER_WORLD]
     assert (await totals(pool))["rider_id"] is None
     assert await pool.fetchval("SELECT count(*) FROM riders") == 0
 

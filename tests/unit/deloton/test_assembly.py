@@ -15,7 +15,9 @@ from deloton.feed.assembly import (
     Stream,
     end_silent_rides,
 )
-from deloton.feed.log_lines import LogLine, Marker, RideLine, RiderRequested
+from deloton.feed.log_lines import LogLine, Marker, RefusalReason, RideLine, RiderRequested
+from deloton.rules.canary import CANARY_BIKE, FIRST_CANARY_RIDER_ID
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.testing import (
     BIKE,
     a_ride_line,
@@ -505,3 +507,44 @@ def test_a_clock_that_is_right_is_no_figure_of_the_ride() -> None:
     [ride] = rides(assembled(a_whole_ride(3)))
     assert (ride.started_at, ride.last_at) == (at(0), at(3.5))
     assert ride.clock_beginnings is None
+
+
+# Real riders, simulated ones and the canary
+
+OF_EACH_WORLD = (
+    (BIKE, 7001, FIRST_SANDBOX_RIDER_ID - 1),
+    ("SANDBOX0777", FIRST_SANDBOX_RIDER_ID, FIRST_CANARY_RIDER_ID - 1),
+    (CANARY_BIKE, FIRST_CANARY_RIDER_ID, FIRST_CANARY_RIDER_ID + 1),
+)
+BIKES_AND_RIDERS = [
+    (bike, rider_id, bike == own)
+    for bike, *_ in OF_EACH_WORLD
+    for own, *rider_ids in OF_EACH_WORLD
+    for rider_id in rider_ids
+]
+
+
+@pytest.mark.parametrize(("bike", "rider_id", "is_known"), BIKES_AND_RIDERS)
+@pytest.mark.parametrize("names_bike", [True, False])
+def test_a_rider_of_another_world_than_the_bikes_is_unknown(
+    bike: str, rider_id: int, is_known: bool, names_bike: bool
+) -> None:
+    stream = Stream(bike.encode(), bike)
+    serial = bike if names_bike else None
+    line = an_announcement(bike_serial=serial, rider=a_rider(rider_id))
+    out = told([line, *a_second(1), *a_second(2), line], stream)
+    [begun] = out.started
+    assert begun.ride.bike_serial == bike
+    assert begun.ride.rider_id == (rider_id if is_known else None)
+    assert (begun.rider is None) is not is_known
+    assert len(out.readings) == 2
+    reasons = [letter.refusal.reason for letter in out.refused]
+    assert reasons == ([] if is_known else [RefusalReason.OTHER_WORLD])
+
+
+def test_a_rider_of_another_world_who_is_told_in_mid_ride_is_unknown() -> None:
+    line = an_announcement(1.9, rider=a_rider(FIRST_SANDBOX_RIDER_ID))
+    out = told([*seconds_of_a_ride(1, 1), line, *a_second(2)], Stream(BIKE.encode(), BIKE))
+    assert [ride.rider_id for ride in rides(out)] == [None]
+    assert [anew.rider for anew in out.told_anew] == [None]
+    assert [letter.refusal.reason for letter in out.refused] == [RefusalReason.OTHER_WORLD]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deloton.feed.assembly import NO_STAMP, Memory
 from deloton.feed.log_lines import LogLine, Marker, RefusalReason
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.testing import (
     FakeRecord,
     a_message,
@@ -80,6 +81,18 @@ def test_refused_records_are_handed_over_with_their_reasons() -> None:
         (2, RefusalReason.NO_RIDE),
         (3, RefusalReason.UNKNOWN_LINE),
     ]
+
+
+def test_a_held_rider_of_another_world_is_unknown_to_the_next_worker_too() -> None:
+    held = an_announcement(1.9, rider=a_rider(FIRST_SANDBOX_RIDER_ID))
+    records = records_of([*a_whole_ride(1), held, *a_second(2)])
+    state = PartitionState()
+    state.assemble(records[:-2], now=0.0)
+    following = PartitionState(state.streams.values(), state.notes())
+    assembled = following.assemble(records[-2:], now=1.0).assembled
+    assert not assembled.started
+    [reading] = assembled.readings
+    assert reading.ride.rider_id is None
 
 
 def test_replayed_records_touch_no_stream() -> None:

@@ -48,6 +48,9 @@ forgotten is asked for (`memory.Forgotten`).
 *Two bikes* in one stream cannot be told apart: their lines are refused until 120 Ride lines in a
 row come from one of them alone (`crowd`).
 
+A rider of another world than the bike's (`deloton.rules.worlds`) is unknown; the line that told
+of such a one is refused as well.
+
 A ride ends at its last reading. The reason is silence where more than 30 s pass before the next
 ride's beginning, or where the caller has waited that long and no next ride was announced; else
 it is the next ride.
@@ -61,6 +64,7 @@ among past rides; `crowding` and `crowd` refuse two bikes; `late` places what ca
 is what a stream knows, `facts` what comes of it.
 """  # noqa: E501 - tables
 
+from deloton.feed.assembly.announcements import OTHER_WORLD, without_stranger
 from deloton.feed.assembly.facts import (
     NO_STAMP,
     PAIR_WINDOW,
@@ -83,6 +87,7 @@ from deloton.feed.assembly.turns import release_waiting
 __all__ = [
     "LONGEST_KEY",
     "NO_STAMP",
+    "OTHER_WORLD",
     "PAIR_WINDOW",
     "SAME_BEGINNING",
     "Assembled",
@@ -101,4 +106,5 @@ __all__ = [
     "release_waiting",
     "stream_key",
     "unknown_bike",
+    "without_stranger",
 ]
