@@ -18,14 +18,14 @@ from deloton.running.settings import DatabaseSettings
 from deloton.store.database import connect
 
 _AT_ERASURE: Final = "with the erasure"
-_OWN_RIDES: Final = "ride_id IN (SELECT ride_id FROM rides WHERE rider_id = $1)"
+_OWN_RIDES: Final = "ride_id IN (SELECT ride_id FROM rides_of_person($1))"
 _OWN_ALERTS: Final = "alert_id IN (SELECT alert_id FROM heart_rate_alerts WHERE rider_id = $1)"
 _SUBJECT: Final = "subject_id = $1 AND action <> 'delete_ride'"
 
 # A table, what tells the rider's rows in it, and when they end.
 TABLES: Final = (
     ("riders", "rider_id = $1", _AT_ERASURE),
-    ("rides", "rider_id = $1", _AT_ERASURE),
+    ("rides", _OWN_RIDES, _AT_ERASURE),
     ("ride_readings", _OWN_RIDES, f"{_AT_ERASURE}, or after READINGS_RETENTION_DAYS"),
     ("rider_limits", "rider_id = $1", _AT_ERASURE),
     ("heart_rate_alerts", "rider_id = $1", _AT_ERASURE),
@@ -82,6 +82,8 @@ async def places_of(database_url: str, rider_id: int) -> list[Place]:
 
 
 def _count(table: str, own: str) -> str:
+    # Not the table itself, which hides some rides from us.
+    table = "rides_of_person($1)" if table == "rides" else table
     return f"SELECT count(*) FROM {table} WHERE {own}"  # noqa: S608  names of our own
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from api.access.credentials import Scope
 from api.document import openapi_document
+from api.person import places_of
 from bike_simulator import FleetPlan, riders, simulate
 from deloton.rules.canary import CANARY_BIKE, FIRST_CANARY_RIDER_ID
 from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID, SANDBOX_BIKES
@@ -179,6 +180,53 @@ async def test_the_sandboxs_role_reads_what_the_api_reads_and_writes_nothing_of_
     assert own == the_apis
 
 
+# Of services of the version before, which stored what a bike told of whomever.
+MIXED = f"""
+INSERT INTO bikes VALUES ('SANDBOX0777'), ('{CANARY_BIKE}');
+INSERT INTO riders (rider_id, first_name, gender, seen_at)
+VALUES ({FIRST_CANARY_RIDER_ID}, 'Canary', 'other', now());
+INSERT INTO rides (ride_id, rider_id, bike_serial, started_at) VALUES
+    (8881, 7001, 'SANDBOX0777', now() - interval '1 minute'),
+    (8882, 7001, '{CANARY_BIKE}', now() - interval '1 minute'),
+    (8883, {RIDER_ID}, 'SN1', now() - interval '1 minute'),
+    (8884, {FIRST_CANARY_RIDER_ID}, 'SN2', now() - interval '1 minute'),
+    (8885, {FIRST_CANARY_RIDER_ID}, 'SANDBOX0777', now() - interval '2 minutes');
+INSERT INTO readings
+SELECT ride_id, started_at + second * interval '1 s', second, 120, 60, 30, 100
+FROM rides, generate_series(1, 5) AS second WHERE ride_id BETWEEN 8881 AND 8885;
+"""
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+async def test_a_ride_of_a_rider_on_anothers_bike_is_shown_to_nobody(
+    fresh: Served, sandbox: bool
+) -> None:
+    async with client_of(fresh, sandbox=sandbox) as client:
+        await fresh.execute(MIXED)
+        for path in ("/v1/rides", "/v1/live", "/v1/rides?bike=SN1", "/v1/rides?bike=SANDBOX0777"):
+            answer = await client.get(path)
+            assert answer.status_code == 200
+            assert not re.search(r'"ride_id":888', answer.text), (path, answer.text)
+        for ride_id in range(8881, 8886):
+            for path in (f"/v1/rides/{ride_id}", f"/v1/rides/{ride_id}/readings"):
+                assert (await client.get(path)).status_code == 404, path
+
+
+async def test_who_is_erased_leaves_no_ride_on_anybodys_bike(fresh: Served) -> None:
+    await fresh.execute(STORED + MIXED)
+    before = await places_of(as_role(fresh.database_url, "api"), 7001)
+    [held] = await fresh.execute("SELECT count(*) FROM rides WHERE rider_id = 7001")
+    async with await fresh.client(Scope.ERASE) as client:
+        answer = await client.delete("/v1/riders/7001")
+        assert answer.status_code == 204, answer.text
+    assert held["count"] > 2
+    assert {place.name: place.rows for place in before}["rides"] == held["count"]
+    assert not await fresh.execute("SELECT FROM rides WHERE rider_id = 7001")
+    assert not await fresh.execute("SELECT FROM readings WHERE ride_id IN (8881, 8882)")
+    after = await places_of(as_role(fresh.database_url, "api"), 7001)
+    assert {place.name: place.rows for place in after}["rides"] == 0
+
+
 def test_the_simulated_fleet_bears_the_marks() -> None:
     plan = FleetPlan(start_at=START_AT, bikes=2, sandbox=True, back_to_back=True)
     lines = list(islice(simulate(plan), 2_000))
@@ -193,6 +241,9 @@ def test_the_simulated_fleet_bears_the_marks() -> None:
 
 def test_migration_rules_and_simulator_mean_the_same_marks() -> None:
     migration = import_module("deloton.store.migrations.versions.0027_sandbox")
+    apart = import_module("deloton.store.migrations.versions.0045_worlds_apart")
+    assert apart.FIRST_SANDBOX_RIDER_ID == FIRST_SANDBOX_RIDER_ID
+    assert apart.FIRST_CANARY_RIDER_ID == FIRST_CANARY_RIDER_ID
     for marks in (migration, riders):
         assert marks.SANDBOX_BIKES == SANDBOX_BIKES
         assert marks.FIRST_SANDBOX_RIDER_ID == FIRST_SANDBOX_RIDER_ID

@@ -184,6 +184,8 @@ async def test_functions_are_for_those_who_need_them(owner: asyncpg.Connection) 
         ("unpack_rides", "ingestor"),
         *(("readings_of", role) for role in READERS),
         ("number_changes", "api"),
+        ("rides_of_person", "api"),
+        ("delete_rides_of_person", "api"),
     }
 
 

@@ -3,14 +3,11 @@
 from datetime import datetime
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     ColumnElement,
-    any_,
+    column,
     delete,
     func,
     insert,
-    literal,
     select,
     text,
     update,
@@ -42,7 +39,8 @@ async def delete_ride(database: Database, key_id: str, ride_id: int, reason: str
         )
         if found is None:
             return False
-        await _delete_rides(transaction, [ride_id])
+        await transaction.rows(delete(readings).where(readings.c.ride_id == ride_id))
+        await transaction.rows(delete(rides).where(rides.c.ride_id == ride_id))
         await note(transaction, key_id, "delete_ride", ride_id, reason)
     _log.info("ride deleted", ride_id=ride_id, key_id=key_id)
     return True
@@ -62,10 +60,8 @@ async def erase_rider(database: Database, key_id: str, rider_id: int, reason: st
         if found is None:
             return False
         await _remember_erasure(transaction, rider_id)
-        ridden = await transaction.rows(
-            select(rides.c.ride_id).where(rides.c.rider_id == rider_id).with_for_update()
-        )
-        await _delete_rides(transaction, [row["ride_id"] for row in ridden])
+        # Those that PostgreSQL hides from us as well.
+        await transaction.rows(select(func.delete_rides_of_person(rider_id)))
         await transaction.rows(
             delete(heart_rate_alerts).where(heart_rate_alerts.c.rider_id == rider_id)
         )
@@ -107,17 +103,12 @@ async def note(
     )
 
 
-async def _delete_rides(transaction: Transaction, ride_ids: list[int]) -> None:
-    """Delete rides; their readings wherever the bikes' clocks had put them."""
-    chosen = any_(literal(ride_ids, ARRAY(BigInteger)))
-    await transaction.rows(delete(readings).where(readings.c.ride_id == chosen))
-    await transaction.rows(delete(rides).where(rides.c.ride_id == chosen))
-
-
 async def _remember_erasure(transaction: Transaction, rider_id: int) -> None:
     """Lines from before now, and of clocks that run ahead of ours, do not bring the rider back."""
     newest: ColumnElement[datetime | None] = (
-        select(func.max(rides.c.started_at)).where(rides.c.rider_id == rider_id).scalar_subquery()
+        select(func.max(column("started_at", riders.c.seen_at.type)))
+        .select_from(func.rides_of_person(rider_id).table_valued("started_at"))
+        .scalar_subquery()
     )
     seen: ColumnElement[datetime | None] = (
         select(riders.c.seen_at).where(riders.c.rider_id == rider_id).scalar_subquery()
