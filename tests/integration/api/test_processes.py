@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 from sqlalchemy import select
 
 from api.access.credentials import Scope
@@ -61,3 +62,49 @@ async def test_processes_tell_one_another_what_they_have_granted(database_url: s
     left = await database.rows(question(select(key_requests)))
     await database.close()
     assert [(row["key_id"], row["asked"]) for row in left] == [("key", 5)]
+
+
+@pytest.mark.parametrize(
+    ("hurt", "mended"),
+    [
+        (
+            "REVOKE INSERT ON key_requests FROM api",
+            "GRANT INSERT ON key_requests TO api",
+        ),
+        (
+            "ALTER TABLE key_requests RENAME TO not_restored",
+            "ALTER TABLE not_restored RENAME TO key_requests",
+        ),
+    ],
+)
+async def test_limits_that_cannot_be_shared_end_no_process(
+    database_url: str, guardian: Guardian, tmp_path: Path, hurt: str, mended: str
+) -> None:
+    await store_small_company(database_url)
+    with serve(guardian, database_url, tmp_path) as served:
+        await served.execute(hurt)
+        async with await served.client() as client:
+            await until_told(client, "api_limits_shared 0.0")
+            await served.execute(mended)
+            await until_told(client, "api_limits_shared 1.0")
+        assert served.program.running
+    log = (tmp_path / "api.log").read_text()
+    assert log.count("each process counts for itself") == 1
+    assert log.count("limits of keys are shared again") == 1
+
+
+async def test_a_use_that_cannot_be_noted_holds_up_nobody(
+    database_url: str, guardian: Guardian, tmp_path: Path
+) -> None:
+    await store_small_company(database_url)
+    with serve(guardian, database_url, tmp_path) as served:
+        await served.execute("REVOKE UPDATE ON api_keys FROM api")
+        async with await served.client() as client:
+            assert (await client.get("/v1/rides")).status_code == 200
+
+
+async def until_told(client: httpx.AsyncClient, metric: str) -> None:
+    """Ask with a key until the metrics tell this."""
+    while metric not in (await client.get("/metrics")).text:
+        assert (await client.get("/v1/rides?limit=1")).status_code == 200
+        await asyncio.sleep(0.1)

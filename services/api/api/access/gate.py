@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -26,7 +25,9 @@ from api.contract.problems import (
     scope_missing,
 )
 from api.web.access_log import reading_of
+from api.web.metrics import LIMITS_SHARED
 from api.web.response_headers import add_headers
+from deloton.running.logs import get_logger
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Access:
         if scope not in self.scopes:
             raise scope_missing(scope, what)
 
+
+_log = get_logger(__name__)
 
 _ACCESS: Final = "deloton.key"
 # So long other processes do not know what this one grants.
@@ -96,7 +99,7 @@ class RateLimiter:
         granted, self._granted = self._granted, Counter()
         try:
             others = await requests.exchange(granted, now)
-        except Problem:
+        except Exception:
             self._granted += granted
             raise
         for key_id, number in others.items():
@@ -116,13 +119,28 @@ class RateLimiter:
 async def share_limits(limiter: RateLimiter, requests: KeyRequests) -> None:
     """Share what keys may ask with the other processes, each second, until cancelled.
 
-    While the database is away each process counts for itself.
+    While that fails, for whatever reason, each process counts for itself: to answer matters more
+    than to count exactly. The log tells when it begins to fail and when it goes on.
     """
+    shared = True
+    LIMITS_SHARED.set(shared)
     while True:
         await asyncio.sleep(SHARED_EVERY_S)
-        now = datetime.now(UTC)
-        with suppress(Problem):
-            await limiter.share(requests, now)
+        was_shared, shared = shared, await _try_to_share(limiter, requests, told=not shared)
+        if shared and not was_shared:
+            _log.info("limits of keys are shared again")
+        LIMITS_SHARED.set(shared)
+
+
+async def _try_to_share(limiter: RateLimiter, requests: KeyRequests, *, told: bool) -> bool:
+    """Whether it worked; why it did not is logged, unless it was `told` before."""
+    try:
+        await limiter.share(requests, datetime.now(UTC))
+    except Exception as error:  # noqa: BLE001  a table that is missing, a right, a stand-by: any
+        if not told:
+            _log.warning("each process counts for itself", error=f"{type(error).__name__}: {error}")
+        return False
+    return True
 
 
 class LinkLimiter:

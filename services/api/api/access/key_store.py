@@ -7,7 +7,6 @@ from cachetools import TTLCache
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from api.access.credentials import Credential, HashedCredential, Scope, StoredKey
-from api.contract.problems import Problem
 from api.store.database import Database, Row
 from api.store.statements import Question, question, statement
 from deloton.running.logs import get_logger
@@ -57,8 +56,8 @@ class KeyStore:
         self._noted[key_id] = True
         try:
             await self._database.rows(Question(_NOTE_USE, {"of_key": key_id}))
-        except Problem as problem:
-            _log.warning("use of a key not noted", key_id=key_id, problem=problem.kind.slug)
+        except Exception as error:  # noqa: BLE001  whatever it is, the request can be answered
+            _log.warning("use of a key not noted", key_id=key_id, error=type(error).__name__)
 
 
 async def create_key(

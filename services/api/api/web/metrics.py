@@ -11,6 +11,10 @@ SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+LIMITS_SHARED = Gauge(
+    "api_limits_shared",
+    "1: this process knows what others grant keys. 0: it counts for itself, see its log.",
+)
 LISTENERS = Gauge("api_live_listeners", "Who follows the rides in progress.")
 
 
