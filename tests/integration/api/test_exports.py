@@ -14,7 +14,7 @@ import pytest
 from api.access.credentials import Scope
 from api.settings import ApiSettings
 from api.store.database import Database
-from api.store.export_rows import MOST_EXPORTS, Hand
+from api.store.export_rows import MOST_ATTEMPTS, MOST_EXPORTS, Hand
 from deloton.errors import SettingsError
 from demo.embedded_postgres import EmbeddedPostgres
 from demo.guardian import Guardian
@@ -24,6 +24,8 @@ from tests.moto_server import running_moto
 
 ALL_OF_PERSONS = (Scope.READ, Scope.PERSONAL, Scope.ERASE)
 LEASE_IS_OVER = "UPDATE exports SET owned_until = now() - interval '1 s'"
+
+HOW_IT_ENDED = "SELECT export_id, state, attempts FROM exports ORDER BY export_id"
 
 
 @pytest.fixture
@@ -166,6 +168,36 @@ async def test_what_a_dead_process_had_in_hand_another_makes(
     assert not await dead.finish(row["export_id"], 1)
     await database.close()
     assert [path.name for path in folder.iterdir()] == ["export-1-2.json.gz"]
+
+
+async def test_an_export_that_fails_as_nobody_foresaw_fails_after_three_tries_and_ends_nothing(
+    exporting: Served,
+) -> None:
+    await exporting.execute("REVOKE SELECT ON refused_addresses FROM api")
+    async with await exporting.client(*ALL_OF_PERSONS) as client:
+        address = (await client.post("/v1/riders/7001/exports")).headers["location"]
+        await until(client, address, "failed")
+        await exporting.execute("GRANT SELECT ON refused_addresses TO api")
+        after = (await client.post("/v1/riders/7002/exports")).headers["location"]
+        await until(client, after, "ready")
+    assert exporting.program.running
+    assert (await exporting.execute(HOW_IT_ENDED)) == [(1, "failed", 3), (2, "ready", 1)]
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+async def test_an_export_whose_makers_have_all_died_has_failed(
+    exporting: Served, state: str
+) -> None:
+    async with await exporting.client(*ALL_OF_PERSONS) as client:
+        await exporting.execute(
+            "INSERT INTO exports (key_id, rider_id, secret, attempts, state, owner, owned_until)"
+            f" SELECT key_id, 7001, 'x', {MOST_ATTEMPTS}, state, owner, until FROM api_keys JOIN"
+            " (VALUES ('queued', NULL, NULL), ('running', 'dead', now() - interval '1 s'))"
+            f" AS of (state, owner, until) ON state = '{state}'"
+        )
+        await client.post("/v1/riders/7002/exports")
+        await until(client, "/v1/exports/1", "failed")
+    assert (await exporting.execute(HOW_IT_ENDED))[0] == (1, "failed", MOST_ATTEMPTS)
 
 
 async def test_a_key_may_have_so_many_exports(exporting: Served) -> None:

@@ -17,6 +17,7 @@ from api.store.export_rows import (
     Hand,
     exports_to_remove,
     forget_removed,
+    give_up_exports,
     note_removed,
 )
 from deloton.rules.sandbox import is_sandbox_rider
@@ -44,18 +45,28 @@ class ExportWork:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Go on until cancelled. While the database or the bucket is away: again a little later."""
+        """Go on until cancelled. While the database or the bucket is away: again a little later.
+
+        So, too, after what nobody foresaw: who asks for other things is answered meanwhile.
+        """
         while True:
             self._wanted.clear()
             try:
-                await self._remove_old()
-                while (row := await self._hand.claim()) is not None:
-                    await self._make(row)
-                    await self._remove_old()
+                await self._make_all()
             except (Problem, ExportNotStored) as error:
                 _log.warning("exports wait", error=str(error))
+            except Exception:  # noqa: BLE001
+                _log.exception("exports wait")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), LOOKS_EVERY_S)
+
+    async def _make_all(self) -> None:
+        for export_id in await give_up_exports(self._database):
+            _log.error("export given up", export_id=export_id)
+        await self._remove_old()
+        while (row := await self._hand.claim()) is not None:
+            await self._make(row)
+            await self._remove_old()
 
     async def _make(self, row: Row) -> None:
         export_id, attempt = row["export_id"], row["attempts"]
@@ -65,6 +76,11 @@ class ExportWork:
             is_ready = size_bytes is not None and await self._hand.finish(export_id, size_bytes)
         except (Problem, ExportNotStored, OSError) as error:
             _log.warning("export not made", export_id=export_id, error=type(error).__name__)
+            await self._hand.fail(export_id, attempt)
+            return
+        except Exception:  # noqa: BLE001
+            # It may be this rider's data that cannot be told: it must not cost the others'.
+            _log.exception("export not made", export_id=export_id)
             await self._hand.fail(export_id, attempt)
             return
         if is_ready:
@@ -106,7 +122,8 @@ class ExportWork:
         async def renew() -> None:
             while not lost.is_set():
                 await asyncio.sleep(LEASE.total_seconds() / 4)
-                with suppress(Problem):
+                # Whatever it is: a lease that is over says it soon enough.
+                with suppress(Exception):
                     if not await self._hand.renew(export_id):
                         lost.set()
 

@@ -125,15 +125,16 @@ async def is_large(database: Database, rider_id: int) -> bool:
     return int(row["count_1"]) > LARGE_EXPORT_RIDES
 
 
+_WAITS: Final = and_(
+    _HAS_FILE_YET,
+    or_(
+        exports.c.state == "queued",
+        and_(exports.c.state == "running", exports.c.owned_until < func.now()),
+    ),
+)
 _NEXT = (
     select(exports.c.export_id)
-    .where(
-        _HAS_FILE_YET,
-        or_(
-            exports.c.state == "queued",
-            and_(exports.c.state == "running", exports.c.owned_until < func.now()),
-        ),
-    )
+    .where(_WAITS, exports.c.attempts < MOST_ATTEMPTS)
     .order_by(exports.c.export_id)
     .limit(1)
     .with_for_update(skip_locked=True)
@@ -168,13 +169,19 @@ _FINISH = statement(
     ).returning(exports.c.export_id)
 )
 _TRY_AGAIN = statement(_ours(state="queued", **_NO_OWNER))
-_FAIL = statement(
-    _ours(
-        state="failed",
-        finished_at=func.now(),
-        expires_at=func.now() + KEPT_FOR,
-        **_NO_OWNER,
-    )
+_FAILED: Final = {
+    "state": "failed",
+    "finished_at": func.now(),
+    "expires_at": func.now() + KEPT_FOR,
+    **_NO_OWNER,
+}
+_FAIL = statement(_ours(**_FAILED))
+# Each of its makers is gone, and none came to say that it failed.
+_GIVE_UP = statement(
+    update(exports)
+    .where(_WAITS, exports.c.attempts >= MOST_ATTEMPTS)
+    .values(**_FAILED)
+    .returning(exports.c.export_id)
 )
 _LET_GO = statement(update(exports).where(_IS_OURS).values(**_NO_OWNER))
 _OVER: ColumnElement[bool] = or_(exports.c.state == "expired", exports.c.expires_at <= func.now())
@@ -220,6 +227,11 @@ class Hand:
     async def _say(self, of: Any, export_id: int, **given: object) -> list[Row]:  # noqa: ANN401
         values = {"of_export": export_id, "of_owner": self._owner, **given}
         return await self._database.rows(Question(of, values))
+
+
+async def give_up_exports(database: Database) -> list[int]:
+    """Those whose tries are used up have failed, whatever became of the last one; their ids."""
+    return [row["export_id"] for row in await database.rows(Question(_GIVE_UP, {}))]
 
 
 async def exports_to_remove(database: Database) -> list[Row]:
