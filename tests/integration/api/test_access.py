@@ -144,6 +144,25 @@ async def test_a_whole_list_counts_as_the_pages_that_it_holds(fresh: Served) -> 
     assert len(whole.text.splitlines()) > 2_500
 
 
+async def test_an_export_counts_as_the_pages_of_readings_that_it_holds(fresh: Served) -> None:
+    await fresh.execute(
+        "INSERT INTO readings (ride_id, at, elapsed_s)"
+        " SELECT 4711, '2026-03-02 12:00Z'::timestamptz + n * interval '1 s', n"
+        " FROM generate_series(1, 20000) n"
+    )
+    key = await fresh.make_key(Scope.READ, Scope.PERSONAL, requests_per_minute=1_000)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=fresh.url, headers=headers, timeout=300) as client:
+        exported = await client.get("/v1/riders/7001/export")
+        asked, left = 1, 999
+        # What has been sent is weighed a moment later. Half of it: a minute may begin meanwhile.
+        while left > 1_000 - asked - 20_000 / 500 / 2:
+            answer = await client.get("/v1/daily")
+            assert answer.status_code == 200
+            asked, left = asked + 1, int(answer.headers["ratelimit-remaining"])
+    assert sum(len(ride["readings"]) for ride in exported.json()["rides"]) == 20_200
+
+
 async def test_a_key_tells_when_it_was_used_and_opens_nothing_once_it_has_expired(
     served: Served,
 ) -> None:

@@ -1,5 +1,6 @@
 """SHELL: riders: who they are, their rides and bests; what is held of them, and erasing it."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -46,8 +47,9 @@ from api.routes.rides import ride_list
 from api.store import queries, readings
 from api.store.database import Row
 from api.store.deletion import erase_rider, erased_at
-from api.store.export import export_rider, note_export
+from api.store.export import export_rider, note_export, readings_in
 from api.store.export_rows import is_large
+from api.web.access_log import reading_of
 from api.web.asked import query
 from api.web.lists import Listing, respond
 from deloton.rules.calendar import ONE_DAY, midnight
@@ -186,7 +188,7 @@ async def export(
     name = f"rider-{rider_id}.json"
     return context.lanes.downloads.download(
         access.key_id,
-        export_rider(context.database, rider_id),
+        _counted(request, export_rider(context.database, rider_id)),
         "application/json",
         {
             "Cache-Control": "no-store",
@@ -218,6 +220,13 @@ async def erase(
         raise rider_erased(rider_id, before) if before else not_found("rider", rider_id)
     if context.exports is not None:
         context.exports.wake()
+
+
+async def _counted(request: Request, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of an export, whose readings cost the key what their pages would."""
+    async for piece in pieces:
+        reading_of(request).note((), readings_in(piece))
+        yield piece
 
 
 async def _rider(context: Context, rider_id: int) -> Row:

@@ -29,6 +29,8 @@ from deloton.store.tables import (
 )
 
 RIDES_AT_ONCE: Final = 20
+# Each reading has it, measured or not, and nothing else does; in a text its quotes are escaped.
+_OF_A_READING: Final = b'"elapsed_s"'
 
 _RIDER_ID = bindparam("rider_id", type_=BigInteger)
 
@@ -143,6 +145,11 @@ async def export_rider(database: Database, rider_id: int) -> AsyncIterator[bytes
             yield between + msgspec.json.encode(some)[1:-1]
             between = b","
     yield b"]}"
+
+
+def readings_in(piece: bytes) -> int:
+    """How many readings a piece of an export tells of."""
+    return piece.count(_OF_A_READING)
 
 
 def _only(rows: list[msgspec.Raw]) -> msgspec.Raw | None:
