@@ -21,6 +21,7 @@ from deloton.store.figure_sql import of_readings, readings_for_figures
 from deloton.store.ride_readings import readings_of_ride
 from deloton.store.rider_sql import GENDER, age_in_ride
 from deloton.store.star_cells import place_riders
+from deloton.store.star_groups import count_groups
 
 BATCH_RIDES = 2_000
 # Above every heart rate that a reading can hold.
@@ -34,7 +35,8 @@ FILL_VERSION: Final = 1
 _TAKE_TURN = "SELECT FROM star_refreshes FOR UPDATE"
 
 _TIME_ZONE_CHANGED = """
-UPDATE star_refreshes SET time_zone = $1 WHERE time_zone <> $1 RETURNING time_zone
+UPDATE star_refreshes SET time_zone = $1, groups_on = NULL WHERE time_zone <> $1
+RETURNING time_zone
 """
 
 _NOTE_ALL = "INSERT INTO star_changes (ride_id) SELECT ride_id FROM star_rides"
@@ -242,6 +244,7 @@ async def _refresh_batch(
         changes = await connection.fetch(_TAKE, after, batch_rides)
         if not changes:
             await place_riders(connection, time_zone)
+            await count_groups(connection, time_zone)
             await connection.execute("UPDATE star_refreshes SET refreshed_at = now()")
             return None
         return changes[-1]["change_id"], *await _refresh_rides(connection, changes, time_zone)

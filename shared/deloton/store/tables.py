@@ -565,6 +565,42 @@ star_reading_minutes = Table(
     comment="What analysts see of a ride's minutes; stays when readings grow too old.",
 )
 
+star_retention = Table(
+    "star_retention",
+    metadata,
+    Column("joined_month", Date, primary_key=True, comment="its first day"),
+    Column("months_since_joining", Integer, primary_key=True, autoincrement=False),
+    Column("ridden_month", Date, nullable=False, comment="its first day"),
+    Column("rider_count", BigInteger, nullable=False),
+    Column("ride_count", BigInteger, nullable=False),
+    CheckConstraint("rider_count >= 10", name="of_ten"),
+    comment="Months of joining and of rides in which ten riders or more rode.",
+)
+
+star_alerts = Table(
+    "star_alerts",
+    metadata,
+    Column("measured_week", Date, primary_key=True, comment="its Monday"),
+    Column("level", Text, primary_key=True),
+    Column("rider_count", BigInteger, nullable=False),
+    Column("alert_count", BigInteger, nullable=False),
+    Column("mean_latency_s", Double, comment="NULL: mails of fewer than ten riders"),
+    Column("mean_recovered_s", Double, comment="NULL: seen of fewer than ten riders"),
+    CheckConstraint("rider_count >= 10", name="of_ten"),
+    comment="Weeks and levels of abnormal heart rates of ten riders or more.",
+)
+
+star_alert_limits = Table(
+    "star_alert_limits",
+    metadata,
+    Column("level", Text, primary_key=True),
+    Column("limit_from_bpm", Integer, primary_key=True, comment="of ten whole beats"),
+    Column("rider_count", BigInteger, nullable=False, comment="in full tens"),
+    Column("alert_count", BigInteger, nullable=False, comment="in full tens"),
+    CheckConstraint("rider_count >= 10", name="of_ten"),
+    comment="Limits that ten riders or more passed, in tens of beats.",
+)
+
 star_changes = Table(
     "star_changes",
     metadata,
@@ -588,6 +624,8 @@ star_refreshes = Table(
         server_default="1",
         comment="raised with each new column of the star: who fills fewer settles no ride",
     ),
+    Column("groups_on", Date, comment="the company's day on which groups were counted"),
+    Column("groups_rider_count", Integer, comment="how many riders there were by then"),
     CheckConstraint("only_row", name="only_row"),
     comment="One row: when the star was last brought up to date.",
 )

@@ -118,6 +118,8 @@ FORBIDDEN = {
         "UPDATE riders SET born_on = now()",
         "DELETE FROM readings",
         "SELECT * FROM heart_rate_alerts",
+        "SELECT heart_rate_bpm FROM heart_rate_alerts",
+        "SELECT heart_rate_bpm FROM heart_rate_recoveries",
         "SELECT * FROM api_keys",
     ),
 }

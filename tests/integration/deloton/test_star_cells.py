@@ -14,6 +14,7 @@ from deloton.store.star import refresh
 from deloton.store.star_cells import FEWEST, WORDS
 from deloton_tableau.questions import question_of
 from deloton_tableau.sheets import SHEETS, Sheet
+from tests.roles import as_role
 
 ZONE = "Europe/London"
 PASSWORD = "s3cret of analysts"
@@ -114,6 +115,74 @@ async def test_rows_of_groups_tell_of_ten_riders_or_more(reader: asyncpg.Connect
         assert min(row["rider_count"] for row in counts) >= FEWEST, view
         # Nothing leads from a group to a rider, a ride or a bike.
         assert not {"rider_key", "ride_id", "bike_serial"} & await columns_of(reader, view)
+
+
+# A critical alert of a single rider, an own limit of another; and a month of joining of one.
+ALONE = """
+INSERT INTO heart_rate_alerts (ride_id, rider_id, level, measured_at, heart_rate_bpm, limit_bpm,
+                               limit_rule, state, settled_at)
+SELECT ride_id, rider_id, 'critical', '2026-01-07Z', 219, 215, 'rule', 'expired', '2026-01-07Z'
+FROM rides WHERE rider_id IS NOT NULL LIMIT 1;
+UPDATE star_rides SET rider_joined_month = '2019-05-01', months_since_joining = 80
+WHERE ride_id = (SELECT min(ride_id) FROM star_rides);
+"""
+OF_ONE = {
+    "fact_alerts": "level = 'critical'",
+    "fact_alert_limits": "limit_from_bpm = 210",
+    "fact_retention": "joined_month = '2019-05-01'",
+}
+
+
+@pytest.mark.parametrize("view", OF_ONE)
+async def test_no_plan_tells_of_a_group_of_one(
+    owner: asyncpg.Pool, reader: asyncpg.Connection, view: str
+) -> None:
+    asked = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT * FROM "
+    plan = await reader.fetch(f"{asked} {view} WHERE {OF_ONE[view]}")
+    await owner.execute(ALONE)
+    assert await reader.fetch(f"{asked} {view} WHERE {OF_ONE[view]}") == plan
+    await owner.execute("UPDATE star_refreshes SET groups_on = NULL")
+    await refresh(owner, ZONE)
+    assert await reader.fetch(f"{asked} {view} WHERE {OF_ONE[view]}") == plan
+
+
+@pytest.mark.parametrize("view", OF_ONE)
+async def test_no_error_tells_of_a_group_of_one(
+    owner: asyncpg.Pool, reader: asyncpg.Connection, view: str
+) -> None:
+    await owner.execute(ALONE)
+    await owner.execute("UPDATE star_refreshes SET groups_on = NULL")
+    await refresh(owner, ZONE)
+    # Who meets such a row divides by nothing, or reads a word as a number.
+    asked = f"SELECT * FROM {view} WHERE 1 / (CASE WHEN {OF_ONE[view]} THEN 0 ELSE 1 END) > 5"
+    assert await reader.fetch(asked) == []
+
+
+async def test_groups_are_counted_once_a_day_and_by_the_companys_clocks(
+    owner: asyncpg.Pool, reader: asyncpg.Connection
+) -> None:
+    told = await reader.fetch("SELECT * FROM fact_alerts ORDER BY 1, 2")
+    await owner.execute("DELETE FROM heart_rate_alerts WHERE rider_id % 2 = 0")
+    await refresh(owner, ZONE)
+    assert await reader.fetch("SELECT * FROM fact_alerts ORDER BY 1, 2") == told
+    await owner.execute("UPDATE star_refreshes SET groups_on = groups_on - 1")
+    await refresh(owner, ZONE)
+    the_next_day = await reader.fetch("SELECT * FROM fact_alerts ORDER BY 1, 2")
+    assert sum(row["rider_count"] for row in the_next_day) > 0
+    assert sum(row["alert_count"] for row in the_next_day) < sum(row["alert_count"] for row in told)
+    await owner.execute("DELETE FROM heart_rate_alerts")
+    await refresh(owner, "America/New_York")
+    assert await reader.fetch("SELECT * FROM fact_alerts") == []
+
+
+async def test_the_refreshers_role_counts_groups(owner: asyncpg.Pool, database_url: str) -> None:
+    counted = await owner.fetch("SELECT * FROM analytics.fact_alerts ORDER BY 1, 2")
+    await owner.execute("UPDATE star_refreshes SET groups_on = NULL")
+    await owner.execute("DELETE FROM star_alerts")
+    pool = await connect_pool(as_role(database_url, "star_refresher"), size=1, application="test")
+    await refresh(pool, ZONE)
+    await pool.close()
+    assert await owner.fetch("SELECT * FROM analytics.fact_alerts ORDER BY 1, 2") == counted
 
 
 async def test_limits_are_told_in_tens_of_beats_and_of_riders(reader: asyncpg.Connection) -> None:
