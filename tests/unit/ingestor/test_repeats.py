@@ -344,6 +344,27 @@ def test_two_bikes_met_in_the_middle_are_refused_within_seconds() -> None:
     assert len(rows.readings) <= 6
 
 
+@pytest.mark.parametrize("behind_s", [0.3, 0.6, 0.9, 1.2, 1.7, 1.95])
+@pytest.mark.parametrize("announced", [True, False])
+def test_two_bikes_that_begin_within_two_seconds_are_told_apart(
+    behind_s: float, *, announced: bool
+) -> None:
+    """As where a class begins: each second's count comes twice, and the later one is no repeat."""
+    lines = two_bikes(60, announced=announced, behind_s=behind_s)
+    rows = RowsInMemory()
+    batch = rows.take(rows.next_worker(), records_of(lines, key=b"gym"))
+    assert {letter.refusal.reason for letter in batch.refused} == {RefusalReason.TWO_BIKES}
+    assert len(rows.readings) <= 3
+
+
+@pytest.mark.parametrize("first", range(5))
+def test_seconds_that_come_again_at_once_are_no_second_bike(first: int) -> None:
+    """With or without their other halves, and at the worker that goes on."""
+    lines = seconds_of_a_ride(1, 9)
+    before, window, after = lines[: first + 8], lines[first : first + 8], lines[first + 8 :]
+    assert_same_rows([*a_whole_ride(0), *lines], [*a_whole_ride(0), *before], window, after)
+
+
 def test_a_bike_that_rides_alone_again_for_two_minutes_is_taken_again() -> None:
     alone = seconds_of_a_ride(1, 200, began_s=100)
     lines = [*two_bikes(30, announced=True), an_announcement(100, rider=a_rider(3)), *alone]

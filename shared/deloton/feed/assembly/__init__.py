@@ -17,6 +17,7 @@ Where a **Ride line** belongs (`belonging`, row by row):
 | it tells of | then |
 |---|---|
 | a later second of this ride's beginning (±2 s) | this ride goes on, resumed if it had ended |
+| an earlier second of it, or the same, at a stamp after all that it told | two bikes |
 | an earlier second of it | *late*: a repeat, or what is missing there |
 | a second that a past ride told | *late*, of that ride |
 | a later second of a past ride of this bike | *late*, its tail; twice in turn with this ride: two bikes |

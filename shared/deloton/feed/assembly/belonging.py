@@ -54,9 +54,9 @@ def belonging(  # noqa: PLR0911 - a row of the table each
         if ride.goes_on_with(line):
             if line.elapsed_s > told_s:
                 return _NEXT
-            if waiting is not None and line.elapsed_s == told_s and line.at != waiting.at:
-                return _TWO_BIKES
             if line.elapsed_s > ride.from_s:
+                if _is_of_another_bike(line, ride, waiting):
+                    return _TWO_BIKES
                 return Belonging(Place.LATE, ride, ride.ahead)
     found = find(line)
     if found is None:
@@ -70,3 +70,15 @@ def belonging(  # noqa: PLR0911 - a row of the table each
     if ride is not None and past.bike_serial != ride.bike_serial:
         return _TWO_BIKES
     return Belonging(Place.TAIL, past, ahead)
+
+
+def _is_of_another_bike(line: RideLine, ride: Ride, waiting: RideLine | None) -> bool:
+    """Whether another bike began within two seconds of this ride, and counts beside it.
+
+    What comes again bears an old stamp; what tells an old second at a new one never was told. But
+    where the clock was set back, old stamps are later than new ones.
+    """
+    if waiting is not None and line.elapsed_s == waiting.elapsed_s:
+        return line.at != waiting.at
+    last_stamp = ride.last_stamp if waiting is None else max(ride.last_stamp, waiting.at)
+    return line.at > last_stamp and len(ride.beginnings) == 1
