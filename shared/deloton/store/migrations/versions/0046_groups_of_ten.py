@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0048"
-down_revision = "0044"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
