@@ -145,6 +145,8 @@ async def test_a_sandbox_key_has_exports_of_the_simulated_and_of_nobody_else(
             assert begun.status_code == 202, begun.text
             ready = await until(client, begun.headers["location"], "ready")
             made = json.loads(gzip.decompress((await client.get(ready["url"])).content))
+        async with await served.client(Scope.READ, Scope.PERSONAL) as client:
+            assert (await client.post(f"/v1/riders/{RIDER_ID}/exports")).status_code == 404
     assert made["rider"]["town"] == "Sandtown"
     assert [ride["ride_id"] for ride in made["rides"]] == [9001, 9002]
     assert len(made["rides"][0]["readings"]) == 30
@@ -225,6 +227,20 @@ async def test_who_is_erased_leaves_no_ride_on_anybodys_bike(fresh: Served) -> N
     assert not await fresh.execute("SELECT FROM readings WHERE ride_id IN (8881, 8882)")
     after = await places_of(as_role(fresh.database_url, "api"), 7001)
     assert {place.name: place.rows for place in after}["rides"] == 0
+
+
+@pytest.mark.parametrize("rider_id", [RIDER_ID, FIRST_CANARY_RIDER_ID])
+async def test_who_is_not_real_is_nobody_to_other_keys(fresh: Served, rider_id: int) -> None:
+    await fresh.execute(STORED + MIXED)
+    address = f"/v1/riders/{rider_id}"
+    async with await fresh.client(Scope.READ, Scope.PERSONAL, Scope.ERASE) as client:
+        for path in ("", "/rides", "/best-powers", "/export"):
+            answer = await client.get(address + path)
+            assert answer.status_code == 404, (path, answer.text)
+        answer = await client.delete(address)
+        assert answer.status_code == 404, answer.text
+    assert await fresh.execute(f"SELECT FROM riders WHERE rider_id = {rider_id}")
+    assert not await fresh.execute(f"SELECT FROM erasures WHERE rider_id = {rider_id}")
 
 
 def test_the_simulated_fleet_bears_the_marks() -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from api.store.database import Database, Transaction
+from api.store.sandbox import RIDER_IN_VIEW
 from deloton.running.logs import get_logger
 from deloton.store.deletions import DELETING, LOCK_OF_THE_VERSION_BEFORE, LONGEST_WAIT
 from deloton.store.tables import (
@@ -55,7 +56,9 @@ async def erase_rider(database: Database, key_id: str, rider_id: int, reason: st
     async with database.transaction() as transaction:
         await _wait_for_who_stores(transaction)
         found = await transaction.row(
-            select(riders.c.rider_id).where(riders.c.rider_id == rider_id).with_for_update()
+            select(riders.c.rider_id)
+            .where(riders.c.rider_id == rider_id, RIDER_IN_VIEW)
+            .with_for_update()
         )
         if found is None:
             return False

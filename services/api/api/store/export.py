@@ -13,6 +13,7 @@ from sqlalchemy import ARRAY, BigInteger, FromClause, Select, any_, bindparam, f
 
 from api.store.database import Database
 from api.store.deletion import note
+from api.store.sandbox import RIDER_IN_VIEW
 from api.store.statements import Question, Statement, statement
 from api.store.told import Fields, list_of, told
 from deloton.store.ride_readings import readings_of
@@ -112,7 +113,9 @@ _RIDES: Final = _rides_with_readings()
 async def note_export(database: Database, key_id: str, rider_id: int, reason: str | None) -> bool:
     """Note in the audit that a rider's data go out; False where there is no such rider."""
     async with database.transaction() as transaction:
-        if not await transaction.rows(select(riders).where(riders.c.rider_id == rider_id)):
+        if not await transaction.rows(
+            select(riders.c.rider_id).where(riders.c.rider_id == rider_id, RIDER_IN_VIEW)
+        ):
             return False
         await note(transaction, key_id, "export_rider", rider_id, reason)
     return True

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from api.contract.problems import too_many_open
 from api.store.database import Database, Row, Transaction
 from api.store.deletion import note
+from api.store.sandbox import RIDER_IN_VIEW
 from api.store.statements import Question, statement
 from deloton.store.tables import api_keys, exports, riders, rides
 
@@ -62,7 +63,7 @@ async def request_export(
             .with_for_update(key_share=True)
         )
         if not await transaction.rows(
-            select(riders.c.rider_id).where(riders.c.rider_id == rider_id)
+            select(riders.c.rider_id).where(riders.c.rider_id == rider_id, RIDER_IN_VIEW)
         ):
             return None
         held = await _held_by(transaction, key_id)

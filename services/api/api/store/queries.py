@@ -47,7 +47,7 @@ from api.contract.parameters import (
     RideSort,
 )
 from api.contract.schemas import Reading
-from api.store.sandbox import IN_SANDBOX
+from api.store.sandbox import RIDER_IN_VIEW
 from api.store.statements import Question, Statement, statement
 from api.store.told import (
     WHO,
@@ -63,7 +63,6 @@ from api.store.told import (
 from deloton.events import Gender
 from deloton.rules.calendar import PLAUSIBLE_AGES, years_before
 from deloton.rules.canary import FIRST_CANARY_RIDER_ID
-from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.store.leaders import leaders_between, leaders_since_ever
 from deloton.store.ride_figures import (
     open_rides,
@@ -139,8 +138,6 @@ _OF_BIKES: Final[dict[str, ColumnElement[bool]]] = {
 }
 # Its rides and bike PostgreSQL itself hides from us.
 _NO_CANARY: Final = riders.c.rider_id < FIRST_CANARY_RIDER_ID
-# Of a sandbox key PostgreSQL itself leaves out all others.
-_IN_VIEW: Final = or_(IN_SANDBOX, riders.c.rider_id < FIRST_SANDBOX_RIDER_ID)
 
 # A server-sent event tells of so many: some 150 kB.
 RIDES_TOLD_AT_ONCE: Final = 500
@@ -414,7 +411,7 @@ def _riders_page(names: frozenset[str], follows: bool, personal: bool) -> Statem
         .scalar_subquery()
     )
     query = select(riders, last_ride_at.label("last_ride_at"))
-    query = query.where(_NO_CANARY, _IN_VIEW, *_conditions(_OF_RIDERS, names))
+    query = query.where(_NO_CANARY, RIDER_IN_VIEW, *_conditions(_OF_RIDERS, names))
     if follows:
         query = query.where(riders.c.rider_id > bindparam("after_id", type_=BigInteger))
     page = query.order_by(riders.c.rider_id).limit(_LIMIT).subquery("page")
@@ -451,7 +448,7 @@ def _bikes_page(names: frozenset[str], follows: bool) -> Statement:
     return statement(told(bike_fields(page)))
 
 
-_RIDER = statement(select(riders).where(riders.c.rider_id == _RIDER_ID))
+_RIDER = statement(select(riders).where(riders.c.rider_id == _RIDER_ID, RIDER_IN_VIEW))
 _RIDER_TOTALS = statement(
     select(
         func.count().label("ride_count"),
