@@ -175,7 +175,7 @@ def _put_together(app: FastAPI, settings: ApiSettings, traffic: Traffic) -> None
     feeds = (app.state.context.live_feeds, app.state.sandbox.live_feeds)
     LISTENERS.set_function(lambda: sum(each.listeners for each in feeds))
     app.state.link_limiter = LinkLimiter()
-    app.state.gate = Gate(KeyStore(real), RateLimiter())
+    app.state.gate = Gate(KeyStore(real), RateLimiter(KeyRequests(real)))
 
 
 def _database(settings: ApiSettings, role: str | None) -> Database:
@@ -227,7 +227,7 @@ def _export_work(database: Database, sandbox: Database, settings: ApiSettings) -
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
-    sharing = share_limits(app.state.gate.limiter, KeyRequests(context.database))
+    sharing = share_limits(app.state.gate.limiter)
     working = {asyncio.create_task(sharing)}
     if context.exports is not None:
         working.add(asyncio.create_task(context.exports.run()))

@@ -4,13 +4,14 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import httpx
 import psutil
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from api.access.credentials import Scope
-from api.access.key_requests import KeyRequests
+from api.access.key_requests import MINUTE, KeyRequests
 from api.store.database import Database
 from api.store.statements import question
 from deloton.store.tables import key_requests
@@ -49,19 +50,57 @@ async def test_what_other_processes_grant_a_key_counts_here(fresh: Served) -> No
     assert asked < 1_000
 
 
+async def test_what_other_processes_granted_in_the_minute_before_slides_out_of_it(
+    fresh: Served,
+) -> None:
+    last_minute = "SELECT date_trunc('minute', now()) - interval '1 min' AS at"
+    # So many that until the minute's end enough of them count.
+    granted = "INSERT INTO key_requests VALUES ($1, $2, 1000000000)"
+    statuses, began, ended = [], 0, 1
+    while began != ended:
+        key = await fresh.make_key(Scope.READ, requests_per_minute=60)
+        headers = {"Authorization": f"Bearer {key}"}
+        [[began]] = await fresh.execute(last_minute)
+        await fresh.execute(granted, key.split("_")[1], began)
+        async with httpx.AsyncClient(base_url=fresh.url, headers=headers, timeout=300) as client:
+            asking = [client.get("/v1/rides?limit=1") for _ in range(20)]
+            statuses = [answer.status_code for answer in await asyncio.gather(*asking)]
+        [[ended]] = await fresh.execute(last_minute)
+    assert statuses == [429] * 20
+
+
 async def test_processes_tell_one_another_what_they_have_granted(database_url: str) -> None:
     database = Database(database_url, connections=1, statement_timeout_s=300)
     one, other = KeyRequests(database), KeyRequests(database)
-    assert await one.exchange({"key": 6}, START_AT) == {"key": 0}
-    assert await other.exchange({"key": 1, "else": 2}, START_AT) == {"key": 6, "else": 0}
-    assert await one.exchange({"key": 3}, START_AT) == {"key": 1}
-    assert await other.exchange({"key": 0}, START_AT) == {"key": 3}
-    later = START_AT + timedelta(minutes=6)
-    assert await one.exchange({"key": 5}, later) == {"key": 0}
-    await one.forget(later)
+    keys, this, following = ["key", "else"], START_AT, START_AT + MINUTE
+    await one.tell({("key", this): 6})
+    assert await one.hear(keys, this) == {}
+    assert await other.hear(keys, this) == {("key", this): 6}
+    await other.tell({("key", this): 1, ("else", this): 2, ("key", following): 4})
+    assert await other.hear(keys, this) == {}
+    late = following + timedelta(seconds=59)
+    assert await one.hear(["key"], late) == {("key", this): 1, ("key", following): 4}
+    assert await one.hear(keys, late) == {("else", this): 2}
+    assert await KeyRequests(database).hear(keys, following + MINUTE) == {("key", following): 4}
+    await one.forget(following + timedelta(minutes=5))
     left = await database.rows(question(select(key_requests)))
     await database.close()
-    assert [(row["key_id"], row["asked"]) for row in left] == [("key", 5)]
+    assert [(row["key_id"], row["asked"]) for row in left] == [("key", 4)]
+
+
+async def test_what_could_not_be_told_is_told_again_once(database_url: str) -> None:
+    database = Database(database_url, connections=1, statement_timeout_s=300)
+    one, other = KeyRequests(database), KeyRequests(database)
+    await database.rows(question(text("ALTER TABLE key_requests RENAME TO gone")))
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await one.tell({("key", START_AT): 6})
+    await database.rows(question(text("ALTER TABLE gone RENAME TO key_requests")))
+    await other.tell({("key", START_AT): 1})
+    assert await one.hear(["key"], START_AT) == {("key", START_AT): 1}
+    await one.tell({("key", START_AT): 6})
+    assert await one.hear(["key"], START_AT) == {}
+    assert await other.hear(["key"], START_AT) == {("key", START_AT): 6}
+    await database.close()
 
 
 @pytest.mark.parametrize(

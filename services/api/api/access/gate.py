@@ -4,17 +4,20 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
+from cachetools import TTLCache
 from fastapi import Depends, Request
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api.access.credentials import Scope, StoredKey, is_genuine, read_credential
-from api.access.key_requests import KeyRequests
+from api.access.key_requests import MINUTE, KeyRequests, Place, minute_of
 from api.access.key_store import KeyStore
 from api.contract.parameters import LARGEST_PAGE
 from api.contract.problems import (
@@ -54,6 +57,9 @@ _log = get_logger(__name__)
 _ACCESS: Final = "deloton.key"
 # So long other processes do not know what this one grants.
 SHARED_EVERY_S: Final = 1.0
+# Who has not asked for so long is heard of anew: longer than a window of two minutes reaches.
+MET_FOR_S: Final = 120.0
+MOST_MET: Final = 10_000
 # A minute, of one link.
 REQUESTS_OF_A_LINK = 30
 
@@ -61,17 +67,21 @@ REQUESTS_OF_A_LINK = 30
 class RateLimiter:
     """A sliding minute for each key: what this process grants, and what it hears of others."""
 
-    def __init__(self) -> None:
-        """Nobody has asked yet."""
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+    def __init__(self, requests: KeyRequests) -> None:
+        """Nobody has asked yet; `requests` tells of other processes."""
+        self._requests = requests
+        self._storage = MemoryStorage()
+        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._limits: dict[str, RateLimitItemPerMinute] = {}
-        self._granted: Counter[str] = Counter()
+        self._granted: Counter[Place] = Counter()
+        self._met: TTLCache[str, asyncio.Task[None]] = TTLCache(MOST_MET, MET_FOR_S)
 
     async def count(self, request: Request, key: StoredKey) -> None:
         """Count a request and tell how many are left; raise a `Problem` where none is."""
         item = self._limits[key.key_id] = RateLimitItemPerMinute(key.requests_per_minute)
-        allowed = await self._limiter.hit(item, key.key_id)
-        self._granted[key.key_id] += allowed
+        await self._meet(key.key_id)
+        if allowed := await self._limiter.hit(item, key.key_id):
+            self._grant(key.key_id, 1)
         left = await self._limiter.get_window_stats(item, key.key_id)
         wait_s = max(1, math.ceil(left.reset_time - time.time()))
         told = {
@@ -90,33 +100,56 @@ class RateLimiter:
 
     async def weigh(self, key_id: str, rows: int) -> None:
         """Count an answer of many rows as the requests that its pages would have been."""
-        self._granted[key_id] += await self._take(key_id, (rows - 1) // LARGEST_PAGE)
-
-    async def share(self, requests: KeyRequests, now: datetime) -> None:
-        """Tell the other processes of what was granted, and count what they have granted."""
-        if not self._granted:
-            return
-        granted, self._granted = self._granted, Counter()
-        try:
-            others = await requests.exchange(granted, now)
-        except Exception:
-            self._granted += granted
-            raise
-        for key_id, number in others.items():
-            await self._take(key_id, number)
-        await requests.forget(now)
-
-    async def _take(self, key_id: str, number: int) -> int:
-        """Leave a key so many requests fewer, or none; return how many."""
         item = self._limits[key_id]
         left = await self._limiter.get_window_stats(item, key_id)
-        taken = min(number, left.remaining)
-        if taken > 0:
-            await self._limiter.hit(item, key_id, cost=taken)
-        return max(0, taken)
+        taken = min((rows - 1) // LARGEST_PAGE, left.remaining)
+        if taken > 0 and await self._limiter.hit(item, key_id, cost=taken):
+            self._grant(key_id, taken)
+
+    async def share(self, now: datetime) -> None:
+        """Tell the other processes of what was granted, and count what they have granted."""
+        # What could not be told for longer counts in nobody's minute any more.
+        since = minute_of(now) - MINUTE
+        granted = {place: number for place, number in self._granted.items() if place[1] >= since}
+        self._granted.clear()
+        if granted:
+            try:
+                await self._requests.tell(granted)
+            except Exception:
+                self._granted.update(granted)
+                raise
+        if key_ids := list(self._met):
+            await self._hear(key_ids)
+        if granted:
+            await self._requests.forget(now)
+
+    def _grant(self, key_id: str, number: int) -> None:
+        self._granted[key_id, minute_of(datetime.now(UTC))] += number
+
+    async def _meet(self, key_id: str) -> None:
+        """Hear what others have granted a key before it is granted anything here."""
+        met = self._met.get(key_id) or asyncio.create_task(self._hear_first(key_id))
+        self._met[key_id] = met
+        if not met.done():
+            # Who asked first may go away; the others wait on.
+            await asyncio.shield(met)
+
+    async def _hear_first(self, key_id: str) -> None:
+        # Where it fails so does the sharing, which tells of it.
+        with suppress(Exception):
+            await self._hear([key_id])
+
+    async def _hear(self, key_ids: Sequence[str]) -> None:
+        news = await self._requests.hear(key_ids, datetime.now(UTC))
+        for (key_id, minute), number in news.items():
+            item = self._limits[key_id]
+            # The window's own counter of that minute, this one or the one before.
+            name, length_s = item.key_for(key_id), item.get_expiry()
+            _, counter = self._storage.sliding_window_keys(name, length_s, minute.timestamp())
+            await self._storage.incr(counter, 2 * length_s, number)
 
 
-async def share_limits(limiter: RateLimiter, requests: KeyRequests) -> None:
+async def share_limits(limiter: RateLimiter) -> None:
     """Share what keys may ask with the other processes, each second, until cancelled.
 
     While that fails, for whatever reason, each process counts for itself: to answer matters more
@@ -126,16 +159,16 @@ async def share_limits(limiter: RateLimiter, requests: KeyRequests) -> None:
     LIMITS_SHARED.set(shared)
     while True:
         await asyncio.sleep(SHARED_EVERY_S)
-        was_shared, shared = shared, await _try_to_share(limiter, requests, told=not shared)
+        was_shared, shared = shared, await _try_to_share(limiter, told=not shared)
         if shared and not was_shared:
             _log.info("limits of keys are shared again")
         LIMITS_SHARED.set(shared)
 
 
-async def _try_to_share(limiter: RateLimiter, requests: KeyRequests, *, told: bool) -> bool:
+async def _try_to_share(limiter: RateLimiter, *, told: bool) -> bool:
     """Whether it worked; why it did not is logged, unless it was `told` before."""
     try:
-        await limiter.share(requests, datetime.now(UTC))
+        await limiter.share(datetime.now(UTC))
     except Exception as error:  # noqa: BLE001  a table that is missing, a right, a stand-by: any
         if not told:
             _log.warning("each process counts for itself", error=f"{type(error).__name__}: {error}")

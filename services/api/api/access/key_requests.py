@@ -1,46 +1,72 @@
 """EDGE: what keys have asked in each minute, over all processes of the API, in PostgreSQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from cachetools import TTLCache
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, column, delete, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Text,
+    any_,
+    bindparam,
+    column,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from api.store.database import Database
 from api.store.statements import Question, statement
 from deloton.store.tables import key_requests
 
+# A key, and the beginning of a minute.
+Place: TypeAlias = tuple[str, datetime]
+
+MINUTE: Final = timedelta(minutes=1)
 KEPT_FOR: Final = timedelta(minutes=5)
 # Whatever is older is asked for by nobody.
 REMEMBERED_S: Final = 180.0
-MOST_REMEMBERED: Final = 10_000
+MOST_REMEMBERED: Final = 30_000
 
-_asked = (
+_UTC = DateTime(timezone=True)
+_KEY_IDS = bindparam("key_ids", type_=ARRAY(Text))
+_granted = (
     func.unnest(
-        bindparam("key_ids", type_=ARRAY(Text)), bindparam("numbers", type_=ARRAY(BigInteger))
+        _KEY_IDS,
+        bindparam("minutes", type_=ARRAY(_UTC)),
+        bindparam("numbers", type_=ARRAY(BigInteger)),
     )
-    .table_valued(column("key_id", Text), column("number", BigInteger))
+    .table_valued(column("key_id", Text), column("minute", _UTC), column("number", BigInteger))
     .render_derived(name="granted")
 )
-_MINUTE = bindparam("minute", type_=DateTime(timezone=True))
 # In order: two processes never wait for one another.
 _adding = insert(key_requests).from_select(
-    ["key_id", "minute", "asked"],
-    select(_asked.c.key_id, _MINUTE, _asked.c.number).order_by(_asked.c.key_id),
+    ["key_id", "minute", "asked"], select(_granted).order_by(_granted.c.key_id, _granted.c.minute)
 )
 _ADD = statement(
     _adding.on_conflict_do_update(
         index_elements=["key_id", "minute"],
         set_={"asked": key_requests.c.asked + _adding.excluded.asked},
-    ).returning(key_requests)
-)
-_FORGET = statement(
-    delete(key_requests).where(
-        key_requests.c.minute < bindparam("before", type_=DateTime(timezone=True))
     )
 )
+_ASKED = statement(
+    select(key_requests).where(
+        key_requests.c.key_id == any_(_KEY_IDS),
+        key_requests.c.minute >= bindparam("since", type_=_UTC),
+    )
+)
+_FORGET = statement(
+    delete(key_requests).where(key_requests.c.minute < bindparam("before", type_=_UTC))
+)
+
+
+def minute_of(moment: datetime) -> datetime:
+    """When the minute of a moment began."""
+    return moment.replace(second=0, microsecond=0)
 
 
 class KeyRequests:
@@ -49,22 +75,40 @@ class KeyRequests:
     def __init__(self, database: Database) -> None:
         """Nothing is known yet."""
         self._database = database
-        self._known: TTLCache[tuple[str, datetime], int] = TTLCache(MOST_REMEMBERED, REMEMBERED_S)
+        self._told: TTLCache[Place, int] = TTLCache(MOST_REMEMBERED, REMEMBERED_S)
+        self._heard: TTLCache[Place, int] = TTLCache(MOST_REMEMBERED, REMEMBERED_S)
 
-    async def exchange(self, granted: Mapping[str, int], now: datetime) -> dict[str, int]:
-        """Add what was granted to keys; return what others granted them since the last time.
+    async def tell(self, granted: Mapping[Place, int]) -> None:
+        """Add what was granted to keys, each in its minute; after an error nothing was told."""
+        key_ids, minutes = (list(each) for each in zip(*granted, strict=True))
+        added = {"key_ids": key_ids, "minutes": minutes, "numbers": list(granted.values())}
+        # Before it is asked for: whoever hears meanwhile takes none of it for another's.
+        self._remember(granted, 1)
+        try:
+            await self._database.rows(Question(_ADD, added))
+        except Exception:
+            self._remember(granted, -1)
+            raise
 
-        That is of this minute: what a key has asked elsewhere before, nobody counts here.
+    async def hear(self, key_ids: Sequence[str], now: datetime) -> dict[Place, int]:
+        """What others granted these keys in this minute and the one before, if not heard before.
+
+        A sliding minute needs no older ones.
         """
-        keys = {"key_ids": list(granted), "numbers": list(granted.values())}
-        minute = now.replace(second=0, microsecond=0)
-        others = {}
-        for row in await self._database.rows(Question(_ADD, {**keys, "minute": minute})):
-            place = row["key_id"], minute
-            known = self._known.get(place, 0) + granted[row["key_id"]]
-            self._known[place] = row["asked"]
-            others[row["key_id"]] = row["asked"] - known
-        return others
+        asked = {"key_ids": list(key_ids), "since": minute_of(now) - MINUTE}
+        news = {}
+        for row in await self._database.rows(Question(_ASKED, asked)):
+            place = row["key_id"], row["minute"]
+            heard = self._heard.get(place, 0)
+            others = row["asked"] - self._told.get(place, 0)
+            if others > heard:
+                self._heard[place] = others
+                news[place] = others - heard
+        return news
+
+    def _remember(self, granted: Mapping[Place, int], sign: int) -> None:
+        for place, number in granted.items():
+            self._told[place] = self._told.get(place, 0) + sign * number
 
     async def forget(self, now: datetime) -> None:
         """Leave nothing of minutes that are over."""
