@@ -168,10 +168,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 def _put_together(app: FastAPI, settings: ApiSettings, traffic: Traffic) -> None:
     real, sandbox = (_database(settings, role) for role in (None, SANDBOX_ROLE))
-    lanes = Lanes.beside(traffic)
+    lanes, sandbox_lanes = Lanes.pair(traffic)
     exports = _export_work(real, sandbox, settings)
     app.state.context = _context(settings, real, lanes, exports)
-    app.state.sandbox = _context(settings, sandbox, lanes, exports)
+    app.state.sandbox = _context(settings, sandbox, sandbox_lanes, exports)
     feeds = (app.state.context.live_feeds, app.state.sandbox.live_feeds)
     LISTENERS.set_function(lambda: sum(each.listeners for each in feeds))
     app.state.link_limiter = LinkLimiter()

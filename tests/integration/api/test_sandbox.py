@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,11 @@ import httpx
 import pytest
 
 from api.access.credentials import Scope
+from api.app import create_app
+from api.contract.problems import Problem
 from api.document import openapi_document
 from api.person import places_of
+from api.settings import ApiSettings
 from bike_simulator import FleetPlan, riders, simulate
 from deloton.rules.canary import CANARY_BIKE, FIRST_CANARY_RIDER_ID
 from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID, SANDBOX_BIKES
@@ -267,3 +270,17 @@ def test_migration_rules_and_simulator_mean_the_same_marks() -> None:
         CANARY_BIKE,
         FIRST_CANARY_RIDER_ID,
     )
+
+
+async def test_sandbox_keys_take_no_place_of_what_lasts_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody.invalid/none")
+    app = create_app(ApiSettings.from_environment())
+    sandbox, real = app.state.sandbox.lanes, app.state.context.lanes
+    with ExitStack() as places:
+        for number in range(8):
+            places.enter_context(sandbox.downloads.place_for(f"sandbox {number // 4}"))
+        with pytest.raises(Problem, match="Too many downloads"):
+            places.enter_context(sandbox.downloads.place_for("sandbox 2"))
+        places.enter_context(real.downloads.place_for("partner"))

@@ -28,12 +28,20 @@ class Lanes:
     streams: Lane
 
     @classmethod
-    def beside(cls, traffic: Traffic) -> "Lanes":
-        """Lanes whose downloads give way to what else is asked."""
+    def pair(cls, traffic: Traffic) -> "tuple[Lanes, Lanes]":
+        """Those of keys, and fewer of sandbox keys, who take no place from the others.
+
+        All downloads together give way to what else is asked.
+        """
         turns = Turns(traffic)
+        real = cls._of(turns, downloads=16, streams=5_000)
+        return real, cls._of(turns, downloads=8, streams=1_000)
+
+    @classmethod
+    def _of(cls, turns: Turns, *, downloads: int, streams: int) -> "Lanes":
         return cls(
-            downloads=Lane("downloads", turns, by_key=4, in_all=16),
-            streams=Lane("streams", turns, by_key=500, in_all=5_000),
+            downloads=Lane("downloads", turns, by_key=4, in_all=downloads),
+            streams=Lane("streams", turns, by_key=500, in_all=streams),
         )
 
 
