@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib import import_module
 
 import asyncpg
 import pytest
@@ -166,6 +167,29 @@ async def test_a_session_begins_read_only_and_with_a_time_limit(
     with pytest.raises(asyncpg.QueryCanceledError):
         await connection.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
     await connection.close()
+
+
+async def test_no_session_fills_the_disk_with_temporary_files(reader: asyncpg.Connection) -> None:
+    assert await reader.fetchval("SHOW temp_file_limit") == "512MB"
+    assert await refuses(reader, "SET temp_file_limit = -1")
+    # A row of 1 MB, kept beyond its transaction in a file.
+    rows = "SELECT repeat('x', 1 << 20) FROM generate_series(1, 600)"
+    with pytest.raises(asyncpg.ConfigurationLimitExceededError, match="temp_file_limit"):
+        await reader.execute(f"BEGIN; DECLARE held CURSOR WITH HOLD FOR {rows}; COMMIT")
+
+
+async def test_a_migration_by_who_may_not_limit_files_goes_on(owner: asyncpg.Pool) -> None:
+    migration = import_module("deloton.store.migrations.versions.0049_temporary_files")
+    async with owner.acquire() as connection:
+        undone = connection.transaction()
+        await undone.start()
+        # The reader's master, but no superuser: as on Aurora.
+        await connection.execute("CREATE ROLE lesser CREATEROLE")
+        await connection.execute("GRANT tableau_reader TO lesser WITH ADMIN OPTION")
+        await connection.execute("SET LOCAL ROLE lesser")
+        await connection.execute("ALTER ROLE tableau_reader SET lock_timeout = '2s'")
+        await connection.execute(migration.SET_LIMIT)
+        await undone.rollback()
 
 
 async def test_the_twenty_first_session_is_refused(owner: asyncpg.Pool, reader_url: str) -> None:
