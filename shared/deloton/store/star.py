@@ -20,6 +20,7 @@ from deloton.store.database import Connection
 from deloton.store.figure_sql import of_readings, readings_for_figures
 from deloton.store.ride_readings import readings_of_ride
 from deloton.store.rider_sql import GENDER, age_in_ride
+from deloton.store.star_bikes import tell_bikes
 from deloton.store.star_cells import place_riders
 from deloton.store.star_groups import count_groups
 
@@ -243,6 +244,7 @@ async def _refresh_batch(
         await connection.execute(_TAKE_TURN)
         changes = await connection.fetch(_TAKE, after, batch_rides)
         if not changes:
+            await tell_bikes(connection)
             await place_riders(connection, time_zone)
             await count_groups(connection, time_zone)
             await connection.execute("UPDATE star_refreshes SET refreshed_at = now()")

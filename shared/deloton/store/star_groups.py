@@ -7,11 +7,12 @@ took, an error of an expression that it met a row.
 
 from typing import Final
 
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from deloton.store.database import Connection
 from deloton.store.star_cells import FEWEST
 
-# Those from here on are nobody real: the sandbox's and the canary's.
-_REAL = "a.rider_id < 8000000000000000000"
+# Neither the sandbox's nor the canary's.
+_REAL = f"a.rider_id < {FIRST_SANDBOX_RIDER_ID}"
 
 # Of months and weeks that are over: a group that still grows tells who was last to enter.
 _COUNTS: Final = {

@@ -565,6 +565,19 @@ star_reading_minutes = Table(
     comment="What analysts see of a ride's minutes; stays when readings grow too old.",
 )
 
+star_bikes = Table(
+    "star_bikes",
+    metadata,
+    Column("bike_serial", ForeignKey(bikes.c.serial, ondelete="CASCADE"), primary_key=True),
+    Column("firmware", Text, nullable=False, comment="unknown where it is"),
+    Column(
+        "power_sensor_is_faulty",
+        Boolean,
+        comment="by the latest ride that has ended; NULL: not known",
+    ),
+    comment="What analysts see of a bike.",
+)
+
 star_retention = Table(
     "star_retention",
     metadata,

@@ -146,6 +146,19 @@ async def test_no_plan_tells_of_a_group_of_one(
     assert await reader.fetch(f"{asked} {view} WHERE {OF_ONE[view]}") == plan
 
 
+async def test_no_plan_tells_which_bike_is_being_ridden(
+    owner: asyncpg.Pool, reader: asyncpg.Connection
+) -> None:
+    asked = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT * FROM "
+    plan = await reader.fetch(f"{asked} dim_bikes WHERE bike_serial = 'SN7'")
+    await owner.execute("INSERT INTO rides (bike_serial, started_at) VALUES ('SN7', now())")
+    assert await reader.fetch(f"{asked} dim_bikes WHERE bike_serial = 'SN7'") == plan
+    await refresh(owner, ZONE)
+    assert await reader.fetch(f"{asked} dim_bikes WHERE bike_serial = 'SN7'") == plan
+    [bike] = await reader.fetch("SELECT * FROM dim_bikes WHERE bike_serial = 'SN7'")
+    assert tuple(bike) == ("SN7", "unknown", None)
+
+
 @pytest.mark.parametrize("view", OF_ONE)
 async def test_no_error_tells_of_a_group_of_one(
     owner: asyncpg.Pool, reader: asyncpg.Connection, view: str
