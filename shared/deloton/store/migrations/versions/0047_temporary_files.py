@@ -7,8 +7,8 @@ leaves it as it is.
 
 from alembic import op
 
-revision = "0049"
-down_revision = "0048"
+revision = "0047"
+down_revision = "0046"
 branch_labels = None
 depends_on = None
 
