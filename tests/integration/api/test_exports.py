@@ -181,7 +181,8 @@ async def test_an_export_that_fails_as_nobody_foresaw_fails_after_three_tries_an
         after = (await client.post("/v1/riders/7002/exports")).headers["location"]
         await until(client, after, "ready")
     assert exporting.program.running
-    assert (await exporting.execute(HOW_IT_ENDED)) == [(1, "failed", 3), (2, "ready", 1)]
+    ended = [tuple(row) for row in await exporting.execute(HOW_IT_ENDED)]
+    assert ended == [(1, "failed", 3), (2, "ready", 1)]
 
 
 @pytest.mark.parametrize("state", ["running", "queued"])
@@ -197,7 +198,8 @@ async def test_an_export_whose_makers_have_all_died_has_failed(
         )
         await client.post("/v1/riders/7002/exports")
         await until(client, "/v1/exports/1", "failed")
-    assert (await exporting.execute(HOW_IT_ENDED))[0] == (1, "failed", MOST_ATTEMPTS)
+    ended = await exporting.execute(HOW_IT_ENDED)
+    assert tuple(ended[0]) == (1, "failed", MOST_ATTEMPTS)
 
 
 async def test_a_key_may_have_so_many_exports(exporting: Served) -> None:
