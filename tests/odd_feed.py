@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 
-from deloton.feed.log_lines import LogLine, Marker
+from deloton.feed.log_lines import LogLine, Marker, RiderRequested
 from deloton.testing import BIKE, a_rider, a_whole_ride, an_announcement, at
 
 # A second of the bike is so much longer than two half seconds of ours.
@@ -17,7 +17,7 @@ class OddFeed:
     """The lines of a bike. Of a clock that is set here and there no second is shown twice.
 
     A feed is named by its number, and always the same. `faults` are words in a list: "lost lines",
-    "a second rider", "a clock that is set".
+    "a second rider", "who is asked for", "a clock that is set".
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class OddFeed:
                 self.clock_s += rng.choice(self.jumps_s) + rng.random()
             if place == told_at:
                 told_s = self.began_s + (place - 4) // 2 + 0.75
+                if "who is asked for" in self.faults:
+                    self._tell(RiderRequested(at(told_s - 0.125)))
                 other = rider if rng.random() < 0.5 else a_rider(self.first_rider + 10 + place)
                 self._tell(an_announcement(told_s, rider=other, bike_serial=serial))
             if is_first or rng.random() > 0.03 or "lost lines" not in self.faults:

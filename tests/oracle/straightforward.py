@@ -293,6 +293,11 @@ def rides_of(  # noqa: C901, PLR0912, PLR0915 - one case after another
                 rides.append(Ride(partition, bike, at + ahead, rider, line.firmware, clock, ahead))
         elif belongs(line, rides, announced) == "nowhere yet":
             past, ahead = past_ride_of(line, rides)
+            if ride and past and counts_on_from(line, past, ride):
+                ride.beginning, ride.counted_s = beginning_of(line), (line.duration_s or 0) - 1
+                ride.add(line, other_half, early, waits=waits)
+                announced, early = False, None
+                continue
             if past is not None:
                 past.add_late(line, other_half, ahead)
                 continue
@@ -338,6 +343,15 @@ def is_in_mid_ride(line: Line, rides: list[Ride], announced: bool) -> bool:
     return not announced and rides[-1].counted_s > 0 and timedelta(0) <= since_last <= SILENCE
 
 
+def counts_on_from(line: Line, past: Ride, ride: Ride) -> bool:
+    """Whether a ride that was announced in the midst of the one before has its first line here."""
+    if line.kind != "ride" or ride.readings or past is ride:
+        return False
+    since = stamp_of(line) + ride.ahead - ride.started_at
+    more_s = (line.duration_s or 0) - past.longest_s
+    return more_s <= COUNTS_ON_S and timedelta(0) <= since <= SILENCE
+
+
 def counts_on(line: Line, rides: list[Ride], *, announced: bool) -> bool:
     """Whether the ride goes on with this line."""
     return line.kind == "ride" and belongs(line, rides, announced) == "to this ride"
@@ -376,7 +390,8 @@ def belongs(line: Line, rides: list[Ride], announced: bool) -> str:
     past, _ = past_ride_of(line, rides)
     if past is not None and line.duration_s <= past.longest_s:
         return "repeat"
-    return "to this ride" if 0 < more_s <= COUNTS_ON_S and not announced else "nowhere yet"
+    counts_on = 0 < more_s <= COUNTS_ON_S and not announced and (past is None or past is ride)
+    return "to this ride" if counts_on else "nowhere yet"
 
 
 def past_ride_of(line: Line, rides: list[Ride]) -> tuple[Ride | None, timedelta]:

@@ -1,13 +1,14 @@
 """What a stream told before is a repeat, however long ago."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
 import pytest
 
 from deloton.feed.assembly.memory import LOOK_AROUND
-from deloton.feed.log_lines import LogLine, Marker, RefusalReason
+from deloton.feed.log_lines import LogLine, Marker, RefusalReason, RiderRequested
 from deloton.testing import (
     FakeRecord,
     a_message_of,
@@ -18,6 +19,7 @@ from deloton.testing import (
     a_telemetry_line,
     a_whole_ride,
     an_announcement,
+    at,
     records_of,
     seconds_of_a_ride,
 )
@@ -272,6 +274,32 @@ def test_a_second_announcement_of_another_rider_ends_the_one_ride_and_begins_the
     rows.take(rows.next_worker(), records_of(lines[30:180]))
     assert len(rows.readings) == 100
     assert len(rows.rides) == 2
+
+
+@pytest.mark.parametrize("cut", [103, 105, 106, 107, 108, 109, 130])
+@pytest.mark.parametrize("markers", [0, 2])
+def test_a_rider_who_is_asked_for_in_mid_ride_takes_over_too(markers: int, cut: int) -> None:
+    """As every ride begins: the bike asks who rides, and half a second later it is told."""
+    asked = [Marker()] * markers + [RiderRequested(at(50.6))]
+    told = [*asked, an_announcement(50.75, rider=a_rider(2)), *seconds_of_a_ride(51, 100)]
+    lines = [*a_whole_ride(50, rider=a_rider(1)), *told]
+    rows = RowsInMemory()
+    for part in (lines[:cut], lines[cut:], lines[90:150]):
+        rows.take(rows.next_worker(), records_of(part))
+    of_riders = Counter(
+        row["rider_id"]
+        for number, _ in rows.readings
+        for row in rows.rides.values()
+        if row["ride_id"] == number
+    )
+    assert of_riders == {1: 50, 2: 50}
+
+
+def test_seconds_of_the_ride_before_that_come_after_an_announcement_are_that_rides() -> None:
+    """They were told before it, by their stamps."""
+    first, following = a_whole_ride(50, rider=a_rider(1)), a_whole_ride(9, began_s=52)
+    rows = rows_of([*first[:-4], *following[:4], *first[-4:], *following[4:]])
+    assert sorted(Counter(number for number, _ in rows.readings).values()) == [9, 50]
 
 
 # Telemetry first

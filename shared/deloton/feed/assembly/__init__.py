@@ -20,6 +20,7 @@ Where a **Ride line** belongs (`belonging`, row by row):
 | an earlier second of it, or the same, at a stamp after all that it told | two bikes |
 | an earlier second of it | *late*: a repeat, or what is missing there |
 | a second that a past ride told | *late*, of that ride |
+| the next 5 s of a past ride of this bike, told after a ride was announced that has no line yet | that ride's first: its rider took over |
 | a later second of a past ride of this bike | *late*, its tail; twice in turn with this ride: two bikes |
 | a later second of a past ride of another bike | two bikes |
 | the next 5 s of this ride by its count alone, none announced | this ride goes on: its clock was set |

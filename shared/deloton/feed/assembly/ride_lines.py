@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from deloton.events import EndReason
-from deloton.feed.assembly.belonging import Belonging, Place, belonging
+from deloton.feed.assembly.belonging import COUNTS_ON_S, Belonging, Place, belonging
 from deloton.feed.assembly.crowd import TWO_BIKES
 from deloton.feed.assembly.crowding import refuse_crowd
 from deloton.feed.assembly.facts import NO_TIME, Assembled, Late, Record, Ride, count_back
@@ -19,6 +19,7 @@ from deloton.feed.assembly.turns import (
     resume_ride,
 )
 from deloton.feed.log_lines import RideLine
+from deloton.rules.silence import SILENCE
 
 # A ride's next second has a stamp this far after the last reading's: half a second, and some.
 _A_SECOND = timedelta(seconds=2)
@@ -116,6 +117,9 @@ def _goes_on_with_past(
         stream.ride = out.moved[stream.key] = past
         stream.bike_serial = past.bike_serial
         return True
+    if _was_taken_over(stream, stream.ride, past, line):
+        _count_on(stream.ride, line)
+        return True
     if _is_in_turn(stream, line):
         refuse_crowd(stream, line, record, out)
         return False
@@ -128,6 +132,25 @@ def _goes_on_with_past(
     past.last_stamp = max(past.last_stamp, line.at)
     past.ended_at = max(past.ended_at or past.started_at, line.at + found.ahead)
     return False
+
+
+def _was_taken_over(stream: StreamState, ride: Ride, past: Ride, line: RideLine) -> bool:
+    """Whether a ride that was just announced goes on counting where the one before has ended.
+
+    So it is where the bike asks who rides in mid-ride, which looks like a ride's beginning.
+    """
+    has_begun = ride.met_stamp is not None or ride.elapsed_s > 0 or stream.waiting is not None
+    return (
+        not has_begun
+        and line.elapsed_s - past.elapsed_s <= COUNTS_ON_S
+        and NO_TIME <= line.at - ride.last_stamp <= SILENCE
+    )
+
+
+def _count_on(ride: Ride, line: RideLine) -> None:
+    """The ride's first second is the one that a line tells of, whatever its count."""
+    ride.elapsed_s = ride.from_s = line.elapsed_s - 1.0
+    ride.counted_stamp = count_back(line.at, 1.0)
 
 
 def _is_in_turn(stream: StreamState, line: RideLine) -> bool:
