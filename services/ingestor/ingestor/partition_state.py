@@ -347,13 +347,15 @@ def _note_of(stream: Stream) -> StreamNote | None:
         progress = (ride.last_stamp, ride.counted_stamp, ride.elapsed_s, None, None)
     clock_ahead = stream.clock.ahead
     waits = stream.waiting or stream.late_half or held or unpaired
-    if not (waits or crowd or progress or clock_ahead or stream.announced or stream.tail_stamp):
+    # An announcement tells something of the ride before alone: of a bike that started up, nothing.
+    announced = stream.announced and ride is not None
+    if not (waits or crowd or progress or clock_ahead or announced or stream.tail_stamp):
         return None
     return StreamNote(
         stream.key,
         _half(stream.waiting),
         progress,
-        stream.announced,
+        announced,
         _kept(held.record) if held else None,
         (crowd.beginning, crowd.elapsed_s, crowd.alone_for) if crowd else None,
         (stream.tail_stamp, stream.in_tail),

@@ -196,6 +196,16 @@ def test_notes_of_a_partition_where_nothing_waits_are_empty_ones() -> None:
     assert PartitionState([], state.notes()).streams == {}
 
 
+def test_bikes_that_only_announced_a_ride_are_noted_nowhere_and_forgotten() -> None:
+    state = PartitionState()
+    keys = [f"SN{number}".encode() for number in range(9)]
+    message = a_message_of(Marker())
+    state.assemble([a_record(message, offset=0, key=key) for key in keys], 0.0)
+    assert state.notes() == PartitionState().notes()
+    state.forget_spare(kept=2)
+    assert len(state.streams) == 2
+
+
 def test_a_waiting_half_finds_its_other_half_at_the_next_worker() -> None:
     lines: list[LogLine] = [an_announcement(), a_ride_line(1), a_telemetry_line(1.5)]
     rows, _ = stored([records_of(lines[:2]), records_of(lines[2:])])
