@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, Counter
 
+from deloton.rules.whose import Whose
+from deloton.running.emf import CloudFigures
 from tests.deploy.alarm_evaluator import ALARM, NO_DATA, OK, Alarm, Point
 from tests.deploy.templates_read import alarms
 from tests.deploy.test_compose_files import MONITORING
@@ -36,6 +39,9 @@ TOLD: dict[str, tuple[int, float | None, float | None]] = {
     "ingestor-dead-letters": (60, 1, 40),
     "ingestor-refused-by-database": (60, 0, 1),
     "ingestor-two-bikes": (60, 0, 1),
+    # Where packing is off both are told as 0.
+    "ingestor-rides-not-packed": (60, 0, 101),
+    "ingestor-days-not-dropped": (60, 0, 3),
     "ingestor-tasks": (60, 1, 0),
     "analytics-stale": (300, 1, NOTHING),
     "hr-alerter-failing": (60, 0, 130),
@@ -109,6 +115,35 @@ def test_a_failure_of_a_minute_is_no_alarm_and_one_of_three_is(name: str) -> Non
     assert ALARMS[name].state(failing(240), LONG_S) == ALARM
 
 
+def counted_for_an_hour(name: str, figure: str, **labels: str) -> list[Point]:
+    """What CloudWatch is told of a counter that grows by one a minute, with these labels."""
+    registry = CollectorRegistry()
+    counter = Counter(name, "…", list(labels), registry=registry)
+    figures, points = CloudFigures("Deloton/test", registry), []
+    for at_s in range(0, HOUR_S, 60):
+        counter.labels(**labels).inc()
+        [line] = map(json.loads, figures.lines(at_s * 1000))
+        points.append(Point(float(at_s), line[figure]))
+    return points
+
+
+@pytest.mark.parametrize("whose", Whose)
+def test_real_bikes_that_are_all_silent_are_an_alarm_whoever_else_rides(whose: Whose) -> None:
+    points = counted_for_an_hour("ingestor_readings", "Readings", whose=whose)
+    state = ALARMS["ingestor-stores-nothing"].state(points, HOUR_S)
+    assert state == (OK if whose is Whose.RIDER else ALARM)
+
+
+@pytest.mark.parametrize("state", ["failed", "expired", "unknown"])
+@pytest.mark.parametrize("whose", Whose)
+def test_alerts_of_real_riders_alone_that_failed_are_an_alarm(whose: Whose, state: str) -> None:
+    points = counted_for_an_hour(
+        "hr_alerter_alerts", "FailedAlerts", level="high", state=state, whose=whose
+    )
+    found = ALARMS["hr-alerter-failures"].state(points, HOUR_S)
+    assert found == (ALARM if whose is Whose.RIDER else OK)
+
+
 @pytest.mark.parametrize(
     ("missing", "state"), [("breaching", ALARM), ("notBreaching", OK), ("missing", NO_DATA)]
 )
@@ -154,6 +189,8 @@ SAME_IN_PROMETHEUS = {
     "DeadLetters": "ingestor-dead-letters",
     "RefusedByDatabase": "ingestor-refused-by-database",
     "TwoBikes": "ingestor-two-bikes",
+    "RidesNotPacked": "ingestor-rides-not-packed",
+    "DaysNotDropped": "ingestor-days-not-dropped",
     "AlerterLag": "hr-alerter-lag",
     "FailedAlerts": "hr-alerter-failures",
     "RefusedAddresses": "hr-alerter-refused-addresses",

@@ -132,6 +132,21 @@ def test_what_grafana_and_the_alerts_ask_for_is_told_by_a_service(
     assert series_of(expression) <= known_series()
 
 
+@pytest.mark.parametrize(("alert", "expression"), [*rules()])
+def test_an_alert_looks_at_real_riders_alone_where_a_metric_tells_them_apart(
+    alert: str, expression: str
+) -> None:
+    told_apart = {
+        f"{family.name}_total"
+        for family in REGISTRY.collect()
+        if any("whose" in sample.labels for sample in family.samples)
+    }
+    assert {"ingestor_readings_total", "hr_alerter_alerts_total"} < told_apart
+    selectors = re.findall(r"([a-z_]+)(\{[^}]*\})?", expression)
+    asked = {name: labels for name, labels in selectors if name in told_apart}
+    assert all('whose="rider"' in labels for labels in asked.values()), alert
+
+
 def test_prometheus_asks_services_that_are_there_at_the_ports_they_have() -> None:
     asked = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     assert asked["rule_files"] == ["/etc/prometheus/alerts.yml"]

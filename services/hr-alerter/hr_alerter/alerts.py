@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from deloton.rules.heart_rate import AlertLevel
+from deloton.rules.whose import Whose
 
 
 class AlertState(StrEnum):
@@ -67,7 +68,7 @@ class BegunAlert(Struct, frozen=True):
     `measured_at` is the reading that made it one, `seen_at` and `heart_rate_bpm` the newest one of
     the same danger. `is_wanted`: the rider has not switched alerts off, and was told of the danger.
     `is_refused`: mail to this address came back for good, or its owner complained of some.
-    `is_riding`: the ride goes on.
+    `is_riding`: the ride goes on. `whose`: whether it is a real rider's.
     """
 
     alert_id: int
@@ -84,3 +85,4 @@ class BegunAlert(Struct, frozen=True):
     is_refused: bool = False
     is_riding: bool = True
     kind: MailKind = MailKind.ALERT
+    whose: Whose = Whose.RIDER

@@ -64,9 +64,9 @@ class FeedbackReader:
         is_known = await is_mail_known(self._pool, feedback.message_id)
         riders = await refuse_addresses(self._pool, feedback.addresses, feedback.state)
         settled = await settle_feedback(self._pool, feedback)
-        for kind, level in settled:
-            metrics.count(kind, level, feedback.state)
-        metrics.REFUSED_ADDRESSES.labels(feedback.state).inc(len(riders))
+        for kind, level, whose in settled:
+            metrics.count(kind, level, feedback.state, whose)
+        metrics.count_refused(riders, feedback.state)
         _log.warning(
             "the provider tells of a mail",
             state=feedback.state,

@@ -1,8 +1,11 @@
 """EDGE: what Prometheus reads at /metrics."""
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from deloton.rules.heart_rate import AlertLevel
+from deloton.rules.whose import Whose, whose_rider
 from hr_alerter.alerts import AlertState, MailKind
 
 SAMPLES = Counter("hr_alerter_samples", "Heart rates read from Kafka")
@@ -13,8 +16,8 @@ LAG = Gauge(
 )
 ALERTS = Counter(
     "hr_alerter_alerts",
-    "Alerts by level and state: pending when stored, then what became of them",
-    ["level", "state"],
+    "Alerts by level, state and whose: pending when stored, then what became of them",
+    ["level", "state", "whose"],
 )
 RECOVERIES = Counter(
     "hr_alerter_recoveries",
@@ -34,7 +37,7 @@ OVERTAKEN = Counter(
 REFUSED_ADDRESSES = Counter(
     "hr_alerter_refused_addresses",
     "Addresses that take no mail any more: bounced for good, or their owner complained",
-    ["state"],
+    ["state", "whose"],
 )
 FEEDBACK = Counter(
     "hr_alerter_mail_feedback", "What the provider told of mails it had accepted, by kind", ["kind"]
@@ -46,13 +49,26 @@ FAILING_SECONDS = Gauge(
     "For how long something that the work needs has been failing, or 0",
 )
 
+# Their first is a rise only to who has seen 0 before.
+for _level in AlertLevel:
+    for _state in (AlertState.FAILED, AlertState.EXPIRED, AlertState.UNKNOWN):
+        ALERTS.labels(_level, _state, Whose.RIDER)
+for _state in (AlertState.BOUNCED, AlertState.COMPLAINED):
+    REFUSED_ADDRESSES.labels(_state, Whose.RIDER)
 
-def count(kind: MailKind, level: AlertLevel | str, state: AlertState | str) -> None:
+
+def count(kind: MailKind, level: AlertLevel | str, state: AlertState | str, whose: Whose) -> None:
     """Count a mail that came into a state."""
     if kind is MailKind.RECOVERY:
         RECOVERIES.labels(state).inc()
     else:
-        ALERTS.labels(level, state).inc()
+        ALERTS.labels(level, state, whose).inc()
+
+
+def count_refused(riders: Iterable[int], state: AlertState) -> None:
+    """Count the riders whose address takes no mail any more."""
+    for rider_id in riders:
+        REFUSED_ADDRESSES.labels(state, whose_rider(rider_id)).inc()
 
 
 def forget_partition(partition: int) -> None:

@@ -18,6 +18,7 @@ import asyncpg
 from msgspec import Struct
 
 from deloton.rules.heart_rate import AlertLevel
+from deloton.rules.whose import Whose, whose_bike
 from hr_alerter.alerts import AlertState, BegunAlert, Claim, MailKind
 from hr_alerter.refusals import refuse_addresses
 
@@ -44,6 +45,12 @@ WHERE owner = $1 AND state = 'sending' AND alert_id = ANY($3::bigint[])
 RETURNING alert_id, fence, coalesce(seen_at, measured_at) AS seen_at
 """
 
+# The bike of a mail's ride, which says whether the rider is a real one.
+_BIKE = """(
+    SELECT bike_serial FROM heart_rate_alerts AS told JOIN rides USING (ride_id)
+    WHERE told.alert_id = mails.alert_id
+) AS bike_serial"""
+
 # What came too late is put aside at once: at the rate of mails it would keep the fresh ones waiting
 # until they are too late as well.
 _EXPIRE_UNOWNED = """
@@ -54,7 +61,7 @@ WITH late AS MATERIALIZED (
 )
 UPDATE {table} AS mails SET state = 'expired', settled_at = now()
 FROM late WHERE mails.alert_id = late.alert_id
-RETURNING mails.alert_id, level
+RETURNING mails.alert_id, level, {bike}
 """
 _EXPIRE_OWNED = """
 UPDATE {table} AS mails
@@ -63,7 +70,7 @@ SET state = 'expired', settled_at = now(), owner = NULL, owned_until = NULL,
 FROM unnest($3::bigint[], $4::integer[]) AS late (alert_id, attempts)
 WHERE mails.alert_id = late.alert_id AND owner = $2 AND state = 'sending'
 AND coalesce(seen_at, measured_at) < $1
-RETURNING mails.alert_id, level
+RETURNING mails.alert_id, level, {bike}
 """
 
 # Address and wish are read now: much may have changed while the mail waited.
@@ -79,7 +86,8 @@ SELECT alert_id, ride_id, level, measured_at, coalesce(begun.seen_at, measured_a
        EXISTS (
            SELECT FROM refused_addresses AS refused WHERE refused.rider_id = begun.rider_id
            AND digest = sha256(convert_to(lower(email), 'UTF8'))
-       ) AS is_refused
+       ) AS is_refused,
+       (SELECT bike_serial FROM rides WHERE rides.ride_id = begun.ride_id) AS bike_serial
 FROM begun LEFT JOIN riders USING (rider_id) LEFT JOIN rider_limits USING (rider_id)
 """
 
@@ -97,7 +105,7 @@ SELECT alert_id, alerts.ride_id, begun.level, begun.measured_at, begun.seen_at,
            SELECT FROM refused_addresses AS refused WHERE refused.rider_id = alerts.rider_id
            AND digest = sha256(convert_to(lower(email), 'UTF8'))
        ) AS is_refused,
-       ended_at IS NULL AS is_riding
+       ended_at IS NULL AS is_riding, bike_serial
 FROM begun
 JOIN heart_rate_alerts AS alerts USING (alert_id)
 JOIN rides USING (ride_id)
@@ -152,7 +160,7 @@ class _Statements(Struct, frozen=True):
         """Those of a kind."""
         table, begin = _TABLES[kind]
         claim, renew, expire_unowned, expire_owned, settle, let_go = (
-            asked.format(table=table)
+            asked.format(table=table, bike=_BIKE)
             for asked in (_CLAIM, _RENEW, _EXPIRE_UNOWNED, _EXPIRE_OWNED, _SETTLE, _LET_GO)
         )
         return cls(claim, renew, expire_unowned, expire_owned, begin, settle, let_go)
@@ -170,6 +178,13 @@ class Held(Struct, frozen=True):
 
     fence: int
     seen_at: datetime
+
+
+class Expired(Struct, frozen=True):
+    """A mail that came too late: how grave its danger was, and whether it was a real rider's."""
+
+    level: AlertLevel
+    whose: Whose = Whose.RIDER
 
 
 class Owner:
@@ -200,20 +215,18 @@ class Owner:
         )
         return {row["alert_id"]: Held(row["fence"], row["seen_at"]) for row in rows}
 
-    async def expire_unowned(self, fresh_from: datetime) -> dict[int, AlertLevel]:
-        """Settle what nobody has in hand and was last seen too long ago; return their levels."""
-        return _levels(await self._pool.fetch(self._asks.expire_unowned, fresh_from))
+    async def expire_unowned(self, fresh_from: datetime) -> dict[int, Expired]:
+        """Settle what nobody has in hand and was last seen too long ago; return those."""
+        return _expired(await self._pool.fetch(self._asks.expire_unowned, fresh_from))
 
-    async def expire(
-        self, attempts: Mapping[int, int], fresh_from: datetime
-    ) -> dict[int, AlertLevel]:
+    async def expire(self, attempts: Mapping[int, int], fresh_from: datetime) -> dict[int, Expired]:
         """Settle those of ours, tried so often, that were last seen too long ago.
 
-        Returns the levels of those that were; the others have been seen anew, or are not ours.
+        Returns those that were; the others have been seen anew, or are not ours.
         """
         late = (list(attempts), list(attempts.values()))
         rows = await self._pool.fetch(self._asks.expire_owned, fresh_from, self.name, *late)
-        return _levels(rows)
+        return _expired(rows)
 
     async def begin(self, claim: Claim) -> BegunAlert | None:
         """What to tell, as it is now, ours until it is answered for; None where it no longer is.
@@ -223,8 +236,11 @@ class Owner:
         row = await self._pool.fetchrow(
             self._asks.begin, claim.alert_id, self.name, claim.fence, self._leases.sending
         )
-        told = {"level": AlertLevel(row["level"]), "kind": self._kind} if row else {}
-        return BegunAlert(**{**row, **told}) if row else None
+        if row is None:
+            return None
+        facts = dict(row)
+        whose, level = whose_bike(facts.pop("bike_serial")), AlertLevel(facts.pop("level"))
+        return BegunAlert(**facts, level=level, whose=whose, kind=self._kind)
 
     async def settle(
         self,
@@ -262,5 +278,8 @@ class Owner:
         await self._pool.execute(self._asks.let_go, self.name, list(with_the_provider))
 
 
-def _levels(rows: Sequence[asyncpg.Record]) -> dict[int, AlertLevel]:
-    return {row["alert_id"]: AlertLevel(row["level"]) for row in rows}
+def _expired(rows: Sequence[asyncpg.Record]) -> dict[int, Expired]:
+    return {
+        row["alert_id"]: Expired(AlertLevel(row["level"]), whose_bike(row["bike_serial"]))
+        for row in rows
+    }

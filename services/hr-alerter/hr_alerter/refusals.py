@@ -3,6 +3,7 @@
 import asyncpg
 
 from deloton.rules.heart_rate import AlertLevel
+from deloton.rules.whose import Whose, whose_bike
 from hr_alerter.alerts import AlertState, MailKind
 from hr_alerter.feedback import Feedback
 
@@ -17,9 +18,12 @@ RETURNING rider_id
 """
 
 _SETTLE = """
-UPDATE {table} SET state = $2, settled_at = now()
+UPDATE {table} AS mails SET state = $2, settled_at = now()
 WHERE provider_message_id = $1 AND state IN ('sent', 'bounced') AND state <> $2
-RETURNING level
+RETURNING level, (
+    SELECT bike_serial FROM heart_rate_alerts AS told JOIN rides USING (ride_id)
+    WHERE told.alert_id = mails.alert_id
+) AS bike_serial
 """
 _IS_KNOWN = """
 SELECT EXISTS (SELECT FROM heart_rate_alerts WHERE provider_message_id = $1)
@@ -46,13 +50,13 @@ async def is_mail_known(pool: asyncpg.Pool, message_id: str) -> bool:
 
 async def settle_feedback(
     pool: asyncpg.Pool, feedback: Feedback
-) -> list[tuple[MailKind, AlertLevel]]:
+) -> list[tuple[MailKind, AlertLevel, Whose]]:
     """Note of the mail how it ended; nothing where it was none to a rider.
 
     Noting it again changes nothing.
     """
     return [
-        (kind, AlertLevel(row["level"]))
+        (kind, AlertLevel(row["level"]), whose_bike(row["bike_serial"]))
         for kind, table in _TABLES.items()
         for row in await pool.fetch(
             _SETTLE.format(table=table), feedback.message_id, feedback.state

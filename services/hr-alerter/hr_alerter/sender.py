@@ -12,7 +12,6 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from deloton.errors import AddressRefused, MailError, MailRefused, MailThrottled, MailUnknown
-from deloton.rules.heart_rate import AlertLevel
 from deloton.running.addresses import parse_address
 from deloton.running.health import Health
 from deloton.running.insistence import Insistence
@@ -22,7 +21,7 @@ from deloton.wire.mail import Mailer
 from hr_alerter import metrics
 from hr_alerter.alerts import AlertState, BegunAlert, MailId, MailKind
 from hr_alerter.outbox import Letter, Outbox
-from hr_alerter.ownership import Owner
+from hr_alerter.ownership import Expired, Owner
 
 _log = get_logger(__name__)
 
@@ -162,7 +161,7 @@ class Sender:
         letters = self._outbox.withdraw(late)
         if not letters:
             return
-        expired: Mapping[int, AlertLevel] = {}
+        expired: Mapping[int, Expired] = {}
         try:
             attempts = {letter.claim.alert_id: letter.attempt - 1 for letter in letters}
             expired = await self._owners[kind].expire(attempts, fresh_from)
@@ -174,9 +173,9 @@ class Sender:
                 else:
                     self._outbox.add(letter, time.monotonic())
 
-    def _note_expired(self, kind: MailKind, expired: Mapping[int, AlertLevel]) -> None:
-        for level in expired.values():
-            metrics.count(kind, level, AlertState.EXPIRED)
+    def _note_expired(self, kind: MailKind, expired: Mapping[int, Expired]) -> None:
+        for one in expired.values():
+            metrics.count(kind, one.level, AlertState.EXPIRED, one.whose)
         if expired:
             _log.warning("mails came too late to be of use", kind=kind, mails=len(expired))
 
@@ -276,7 +275,7 @@ class Sender:
         addresses = (alert.email or "",)
         refuse = self._owners[alert.kind].refuse
         refused = await self._insist("mailing", lambda: refuse(addresses, AlertState.BOUNCED))
-        metrics.REFUSED_ADDRESSES.labels(AlertState.BOUNCED).inc(len(refused))
+        metrics.count_refused(refused, AlertState.BOUNCED)
 
     def _try_later(self, letter: Letter, end: str, told: dict[str, object]) -> None:
         metrics.ATTEMPTS.labels(end).inc()
@@ -312,7 +311,7 @@ class Sender:
         self._in_hand.pop(letter.claim.mail, None)
         told = {"alert_id": alert.alert_id, "kind": alert.kind, "state": state}
         if was_ours:
-            metrics.count(alert.kind, alert.level, state)
+            metrics.count(alert.kind, alert.level, state, alert.whose)
             _log.info("mail settled", level=alert.level, **told)
         else:
             metrics.OVERTAKEN.inc()

@@ -7,6 +7,7 @@ import asyncpg
 from msgspec import Struct
 
 from deloton.rules.heart_rate import OwnLimits, Proof
+from deloton.rules.whose import Whose, whose_bike
 from deloton.store.proven import PROVEN_OF_RIDER
 from hr_alerter.alerts import AlertState
 from hr_alerter.episodes import COVERED_BY, Alert
@@ -116,7 +117,8 @@ ON CONFLICT (ride_id, level) DO UPDATE SET
     seen_at = excluded.measured_at, seen_bpm = excluded.heart_rate_bpm
 WHERE alerts.state IN ('expired', 'pending', 'sending') AND excluded.state = 'pending'
 AND excluded.measured_at > coalesce(alerts.seen_at, alerts.measured_at)
-RETURNING ride_id, level, state, measured_at = $3 AS is_new
+RETURNING ride_id, level, state, measured_at = $3 AS is_new,
+    (SELECT bike_serial FROM rides WHERE rides.ride_id = alerts.ride_id) AS bike_serial
 """
 
 
@@ -133,6 +135,7 @@ class StoredAlert(Struct, frozen=True):
     ride_id: int
     level: str
     state: AlertState
+    whose: Whose = Whose.RIDER
 
 
 async def who_rides(
@@ -182,7 +185,9 @@ async def store_alerts(
         new = [_row_of(alert, rules.cool_down, fresh_from) for alert in due]
         rows = await connection.fetchmany(_STORE, new)
     return [
-        StoredAlert(row["ride_id"], row["level"], AlertState(row["state"]))
+        StoredAlert(
+            row["ride_id"], row["level"], AlertState(row["state"]), whose_bike(row["bike_serial"])
+        )
         for row in rows
         if row["is_new"]
     ]

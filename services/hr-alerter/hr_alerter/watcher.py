@@ -206,7 +206,7 @@ class Watcher(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         self._on_stored()
         for alert in stored:
-            metrics.count(MailKind.ALERT, alert.level, alert.state)
+            metrics.count(MailKind.ALERT, alert.level, alert.state, alert.whose)
         told = {(alert.ride_id, alert.level) for alert in stored}
         new = [(each.sample.ride_id, each.limit.level) for each in alerts if each.is_new]
         metrics.SUPPRESSED.inc(sum(alert not in told for alert in new))

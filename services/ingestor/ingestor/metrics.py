@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from deloton.rules.whose import Whose
 from ingestor.standing import Standing
 
 LINES = Counter("ingestor_lines", "Log lines read from Kafka", ["partition"])
-READINGS = Counter("ingestor_readings", "Readings stored")
+READINGS = Counter(
+    "ingestor_readings", "Readings stored, by whose bike: a rider's, sandbox, canary", ["whose"]
+)
 RIDES = Counter("ingestor_rides_started", "Rides begun")
 RIDES_PACKED = Counter("ingestor_rides_packed", "Rides whose readings were packed into a series")
 RIDES_TO_PACK = Gauge("ingestor_rides_to_pack", "Rides that have ended and wait to be packed")
@@ -56,6 +59,10 @@ FAILING_SECONDS = Gauge(
     "ingestor_failing_seconds",
     "For how long something that the work needs has been failing, or 0",
 )
+
+# That none comes is seen of what is told, not of what is not there yet.
+for _whose in Whose:
+    READINGS.labels(_whose)
 
 
 def tell_of_partition(

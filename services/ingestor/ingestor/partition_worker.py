@@ -8,7 +8,8 @@ repeats, and rows move with their offset. What PostgreSQL refuses is set apart (
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TypeVar
@@ -19,6 +20,7 @@ from msgspec import Struct
 from deloton.feed.assembly import Assembled, Reading
 from deloton.feed.log_lines import RefusalReason
 from deloton.rules.silence import SILENCE
+from deloton.rules.whose import Whose, whose_bike
 from deloton.running.health import Health
 from deloton.running.insistence import Insistence
 from deloton.running.logs import get_logger
@@ -39,6 +41,7 @@ _log = get_logger(__name__)
 T = TypeVar("T")
 
 _at_of = attrgetter("at")
+_serial_of = attrgetter("ride.bike_serial")
 
 # A worker that has not looked for so long was busy or suspended: what Kafka has got meanwhile
 # is not known yet, so the silence it finds is its own.
@@ -286,7 +289,8 @@ class PartitionWorker:
         metrics.BATCHES.labels(self._partition).inc()
         metrics.BATCH_LINES.observe(batch.records)
         metrics.BATCH_SECONDS.observe(seconds)
-        metrics.READINGS.inc(len(assembled.readings))
+        for whose, readings in _by_whose(assembled.readings).items():
+            metrics.READINGS.labels(whose).inc(readings)
         measured = sum(reading.heart_rate_bpm is not None for reading in assembled.readings)
         metrics.HEART_RATES.inc(measured)
         metrics.RIDES.inc(len(assembled.started))
@@ -298,6 +302,14 @@ class PartitionWorker:
             metrics.DEAD_LETTERS.labels(letter.refusal.reason).inc()
             if letter.refusal.reason is RefusalReason.TWO_BIKES:
                 metrics.TWO_BIKES.inc()
+
+
+def _by_whose(readings: Iterable[Reading]) -> Counter[Whose]:
+    """How many are whose; each bike is looked at once, for readings are many."""
+    counts: Counter[Whose] = Counter()
+    for serial, count in Counter(map(_serial_of, readings)).items():
+        counts[whose_bike(serial)] += count
+    return counts
 
 
 def _identity(letter: RefusedRecord) -> tuple[int, str]:

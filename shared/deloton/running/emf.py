@@ -5,15 +5,16 @@ A line a minute (see `deloton.running.cloudwatch`), taken from what /metrics tel
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from prometheus_client import REGISTRY
 from prometheus_client.registry import CollectorRegistry
 from prometheus_client.samples import Sample
 
+from deloton.rules.whose import Whose
 from deloton.running.cloudwatch import line_of, now_ms, write_line
 
 EVERY_S = 60.0
@@ -22,9 +23,9 @@ EVERY_S = 60.0
 class CloudMetric(Struct, frozen=True):
     """One figure: which samples of /metrics it is made of, and how.
 
-    `rise` is what a counter has grown by since the last line; `states` picks its samples. A
-    figure that is not known, for it has no sample or one of them is NaN, is not told: its absence
-    is what alarms see.
+    `rise` is what a counter has grown by since the last line; `only` picks samples by what their
+    labels say. A figure that is not known, for it has no sample or one of them is NaN, is not
+    told: its absence is what alarms see.
     """
 
     service: str
@@ -32,18 +33,23 @@ class CloudMetric(Struct, frozen=True):
     sample: str
     made_by: Literal["sum", "max", "rise"]
     unit: Literal["Count", "Seconds"] = "Count"
-    states: frozenset[str] | None = None
+    only: Mapping[str, frozenset[str]] = {}
 
 
-# Alarms and autoscaling of the services' stacks go by these names.
+REAL: Final[Mapping[str, frozenset[str]]] = {"whose": frozenset({Whose.RIDER})}
+
+# Alarms and autoscaling of the services' stacks go by these names. What is simulated neither raises
+# an alarm nor hides that something is wrong with what is real.
 CLOUD_METRICS = (
     CloudMetric("ingestor", "Lag", "ingestor_lag", "sum"),
     CloudMetric("ingestor", "SecondsBehind", "ingestor_seconds_behind", "max", "Seconds"),
     CloudMetric("ingestor", "FailingSeconds", "ingestor_failing_seconds", "max", "Seconds"),
-    CloudMetric("ingestor", "Readings", "ingestor_readings_total", "rise"),
+    CloudMetric("ingestor", "Readings", "ingestor_readings_total", "rise", only=REAL),
     CloudMetric("ingestor", "DeadLetters", "ingestor_dead_letters_total", "rise"),
     CloudMetric("ingestor", "RefusedByDatabase", "ingestor_refused_by_database_total", "rise"),
     CloudMetric("ingestor", "TwoBikes", "ingestor_two_bikes_lines_total", "rise"),
+    CloudMetric("ingestor", "RidesNotPacked", "ingestor_rides_not_packed", "max"),
+    CloudMetric("ingestor", "DaysNotDropped", "ingestor_reading_days_not_dropped", "max"),
     CloudMetric("hr-alerter", "FailingSeconds", "hr_alerter_failing_seconds", "max", "Seconds"),
     CloudMetric("hr-alerter", "Lag", "hr_alerter_lag", "sum"),
     CloudMetric(
@@ -51,9 +57,15 @@ CLOUD_METRICS = (
         "FailedAlerts",
         "hr_alerter_alerts_total",
         "rise",
-        states=frozenset({"failed", "expired", "unknown"}),
+        only={**REAL, "state": frozenset({"failed", "expired", "unknown"})},
     ),
-    CloudMetric("hr-alerter", "RefusedAddresses", "hr_alerter_refused_addresses_total", "rise"),
+    CloudMetric(
+        "hr-alerter",
+        "RefusedAddresses",
+        "hr_alerter_refused_addresses_total",
+        "rise",
+        only=REAL,
+    ),
     CloudMetric("webhooks", "FailingSeconds", "webhooks_failing_seconds", "max", "Seconds"),
     CloudMetric("webhooks", "SecondsBehind", "webhooks_seconds_behind", "max", "Seconds"),
     CloudMetric("canary", "SilentSeconds", "canary_silent_seconds", "max", "Seconds"),
@@ -89,7 +101,7 @@ class CloudFigures:
             sample.value
             for sample in samples
             if sample.name == metric.sample
-            and (metric.states is None or sample.labels.get("state") in metric.states)
+            and all(sample.labels.get(label) in said for label, said in metric.only.items())
         ]
         if any(map(math.isnan, values)):
             return None

@@ -8,9 +8,10 @@ import pytest
 
 from deloton.events import HeartRate
 from deloton.rules.heart_rate import AlertLevel, Limit, OwnLimits
+from deloton.rules.whose import Whose
 from hr_alerter.alerts import AlertState, BegunAlert, Claim
 from hr_alerter.episodes import Alert
-from hr_alerter.ownership import Held, Leases, Owner
+from hr_alerter.ownership import Expired, Held, Leases, Owner
 from hr_alerter.store import AlertRules, WhoRides, store_alerts, who_rides
 from tests.integration.hr_alerter.alerter_site import BORN_ON
 
@@ -106,6 +107,25 @@ async def test_a_database_whose_clock_is_fast_lets_no_alert_come_too_late(
         ]
 
 
+@pytest.mark.parametrize(
+    ("bike", "whose"),
+    [("SN1", Whose.RIDER), ("SANDBOX1", Whose.SANDBOX), ("CANARY", Whose.CANARY)],
+)
+async def test_whose_an_alert_is_is_known_from_its_bike_even_without_a_rider(
+    pool: asyncpg.Pool, bike: str, whose: Whose
+) -> None:
+    ride_ids = [await a_ride(pool, None, bike) for _ in range(2)]
+    new = await store_alerts(pool, [an_alert(ride_id) for ride_id in ride_ids], RULES)
+    assert [one.whose for one in new] == [whose, whose]
+    owner, too_old = an_owner(pool), datetime.now(UTC) + timedelta(seconds=1)
+    [claim] = await owner.claim(1)
+    begun = await owner.begin(claim)
+    assert begun is not None
+    assert begun.whose is whose
+    late = [await owner.expire({claim.alert_id: 1}, too_old), await owner.expire_unowned(too_old)]
+    assert [list(one.values()) for one in late] == [[Expired(HIGH, whose)]] * 2
+
+
 async def test_what_came_too_late_is_put_aside_unless_it_has_been_seen_anew(
     pool: asyncpg.Pool,
 ) -> None:
@@ -116,7 +136,7 @@ async def test_what_came_too_late_is_put_aside_unless_it_has_been_seen_anew(
     fresh_from = datetime.now(UTC) - timedelta(seconds=60)
     assert await owner.expire_unowned(fresh_from) == {}
     assert await an_owner(pool).expire({ours.alert_id: 1}, fresh_from) == {}
-    assert await owner.expire({ours.alert_id: 2}, fresh_from) == {ours.alert_id: HIGH}
+    assert await owner.expire({ours.alert_id: 2}, fresh_from) == {ours.alert_id: Expired(HIGH)}
     await pool.execute("UPDATE heart_rate_alerts SET seen_at = NULL")
     assert len(await owner.expire_unowned(fresh_from)) == 1
     found = await pool.fetch("SELECT state, attempts FROM heart_rate_alerts ORDER BY 1, 2")

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from deloton.rules.sandbox import FIRST_SANDBOX_RIDER_ID
 from demo.inbox import serve_smtp
 from demo.mail_folder import MailFolder
 from demo.ports import free_port
@@ -117,6 +118,24 @@ async def test_an_alert_that_is_pending_at_the_start_is_sent_while_it_is_fresh(
 
 
 @pytest.mark.embedded
+async def test_an_alert_of_the_sandbox_that_expires_is_counted_as_no_real_riders(
+    site: AlerterSite,
+) -> None:
+    rider_id = FIRST_SANDBOX_RIDER_ID + 1
+    ride_id = await site.a_ride(rider_id, bike_serial="SANDBOX0001")
+    site.start_alerter()
+    await site.send(ride_id, *[HIGH] * 3, rider_id=rider_id, ago_s=3_700)
+    await site.until_settled(1)
+    expired = 'hr_alerter_alerts_total{level="high",state="expired",whose='
+
+    async def counted() -> bool:
+        page = await site.page("/metrics")
+        return f'{expired}"sandbox"}} 1.0' in page and f'{expired}"rider"}} 0.0' in page
+
+    await eventually(counted)
+
+
+@pytest.mark.embedded
 async def test_throttling_and_an_outage_are_waited_for(site: AlerterSite) -> None:
     answers = iter(["TooManyRequestsException"] * 2 + ["InternalServiceErrorException"] * 2)
     site.ses.trouble = lambda _: next(answers, None)
@@ -202,7 +221,7 @@ async def test_what_is_no_heart_rate_is_left_out_and_counted(site: AlerterSite) 
     assert "hr_alerter_unreadable_messages_total 4.0" in await site.page("/metrics")
 
     async def counted() -> bool:
-        sample = 'hr_alerter_alerts_total{level="high",state="sent"} 1.0'
+        sample = 'hr_alerter_alerts_total{level="high",state="sent",whose="rider"} 1.0'
         return sample in await site.page("/metrics")
 
     # The row is settled first, then counted.

@@ -182,7 +182,7 @@ async def test_a_mail_whose_answer_is_late_is_not_sent_again(site: AlerterSite) 
         page = await site.page("/metrics")
         return (
             'hr_alerter_mail_attempts_total{end="unknown"} 3.0' in page
-            and 'hr_alerter_alerts_total{level="high",state="unknown"} 3.0' in page
+            and 'hr_alerter_alerts_total{level="high",state="unknown",whose="rider"} 3.0' in page
         )
 
     # The row is settled first, then counted.

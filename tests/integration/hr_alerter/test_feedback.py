@@ -92,7 +92,7 @@ async def test_a_bounce_and_a_complaint_end_an_alert_and_the_mailing_of_its_addr
     refused = [tuple(row) for row in await site.database.fetch(REFUSED)]
     assert refused == [(7001, "bounced"), (7002, "complained")]
     page = await site.page("/metrics")
-    assert 'hr_alerter_refused_addresses_total{state="bounced"} 1.0' in page
+    assert 'hr_alerter_refused_addresses_total{state="bounced",whose="rider"} 1.0' in page
     assert 'hr_alerter_mail_feedback_total{kind="unreadable"} 1.0' in page
     log = site.alerters[0].log_file.read_text()
     assert "example.com" not in log

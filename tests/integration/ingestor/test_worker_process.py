@@ -229,13 +229,31 @@ async def test_metrics_tell_what_was_read_and_stored(
 
     expected = {
         'ingestor_lines_total{partition="1"}': 10.0,
-        "ingestor_readings_total": 3.0,
+        'ingestor_readings_total{whose="rider"}': 3.0,
         "ingestor_heart_rates_total": 3.0,
     }
     before = await settled(worker, expected)
     await Bike(broker, worker, "SN0").ride(*a_whole_ride(3, bike_serial="SN0"))
     await eventually(grown, expected)
     await eventually(state, [True, 0.0, 0.0])
+
+
+async def test_readings_of_real_bikes_sandbox_and_canary_are_counted_apart(
+    broker: EmbeddedBroker, worker: Worker
+) -> None:
+    async def grown() -> dict[str, float]:
+        now = await worker.metrics()
+        return {name: now[name] - before[name] for name in expected}
+
+    seconds = {"SN7": ("rider", 3), "SANDBOX0007": ("sandbox", 2), "CANARY": ("canary", 4)}
+    expected = {
+        f'ingestor_readings_total{{whose="{whose}"}}': float(count)
+        for whose, count in seconds.values()
+    }
+    before = await settled(worker, expected)
+    for serial, (_, count) in seconds.items():
+        await Bike(broker, worker, serial).ride(*a_whole_ride(count, bike_serial=serial))
+    await eventually(grown, expected)
 
 
 async def settled(worker: Worker, names: Iterable[str]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from deloton.rules.whose import Whose
 from deloton.running.cloudwatch import tell_done
 from deloton.running.emf import CloudFigures, telling_cloudwatch
 from ingestor import metrics
@@ -81,11 +82,14 @@ def test_a_sum_or_a_maximum_of_which_a_part_is_not_known_is_not_told(
     assert CloudFigures("Deloton/test", registry).lines(0) == []
 
 
-def test_only_alerts_that_failed_or_expired_are_failures(registry: CollectorRegistry) -> None:
-    alerts = Counter("hr_alerter_alerts", "…", ["level", "state"], registry=registry)
+def test_only_alerts_of_real_riders_that_failed_or_expired_are_failures(
+    registry: CollectorRegistry,
+) -> None:
+    alerts = Counter("hr_alerter_alerts", "…", ["level", "state", "whose"], registry=registry)
     figures = CloudFigures("Deloton/test", registry)
     for state in ("pending", "sent", "failed", "expired"):
-        alerts.labels("high", state).inc()
+        for whose in Whose:
+            alerts.labels("high", state, whose).inc()
     assert only_line(figures)["FailedAlerts"] == 2
 
 
