@@ -1,7 +1,8 @@
 """CORE: whose a bike or a rider is: real, of the sandbox, or the canary's.
 
 What is simulated goes through the same services as what is real; who counts tells them apart by
-this, so that alarms hear of real riders alone.
+this, so that alarms hear of real riders alone. None rides a bike of another kind: what is shown of
+a ride is decided by its bike, what is shown of a rider by the number.
 """
 
 from enum import StrEnum

@@ -179,7 +179,7 @@ async def test_no_session_fills_the_disk_with_temporary_files(reader: asyncpg.Co
 
 
 async def test_a_migration_by_who_may_not_limit_files_goes_on(owner: asyncpg.Pool) -> None:
-    migration = import_module("deloton.store.migrations.versions.0049_temporary_files")
+    migration = import_module("deloton.store.migrations.versions.0047_temporary_files")
     async with owner.acquire() as connection:
         undone = connection.transaction()
         await undone.start()

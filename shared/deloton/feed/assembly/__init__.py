@@ -50,7 +50,7 @@ forgotten is asked for (`memory.Forgotten`).
 *Two bikes* in one stream cannot be told apart: their lines are refused until 120 Ride lines in a
 row come from one of them alone (`crowd`).
 
-A rider of another world than the bike's (`deloton.rules.worlds`) is unknown; the line that told
+A rider of another world than the bike's (`deloton.rules.whose`) is unknown; the line that told
 of such a one is refused as well.
 
 A ride ends at its last reading. The reason is silence where more than 30 s pass before the next

@@ -8,7 +8,7 @@ from deloton.feed.assembly.state import Held, StreamState
 from deloton.feed.assembly.turns import begin_announced_ride, decide_held
 from deloton.feed.log_lines import Refusal, RefusalReason, RideAnnounced
 from deloton.rules.silence import SILENCE
-from deloton.rules.worlds import world_of_bike, world_of_rider
+from deloton.rules.whose import whose_bike, whose_rider
 
 OTHER_WORLD = Refusal(
     RefusalReason.OTHER_WORLD,
@@ -36,7 +36,7 @@ def without_stranger(line: RideAnnounced, bike_serial: str) -> RideAnnounced:
     if line.rider is None:
         return line
     serial = line.bike_serial or bike_serial
-    if world_of_rider(line.rider.rider_id) is world_of_bike(serial):
+    if whose_rider(line.rider.rider_id) is whose_bike(serial):
         return line
     return replace(line, rider=None)
 
