@@ -4,13 +4,16 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import typer
 
 from api.access import key_store
 from api.access.credentials import (
     DEFAULT_REQUESTS_PER_MINUTE,
+    Credential,
+    HashedCredential,
     Scope,
     new_credential,
     read_hashed,
@@ -18,7 +21,7 @@ from api.access.credentials import (
 from api.contract.problems import Problem
 from api.store.database import Database, Row
 from deloton.errors import SettingsError
-from deloton.running.commands import help_of
+from deloton.running.commands import ending_in_a_sentence, help_of
 from deloton.running.settings import DatabaseSettings
 
 T = TypeVar("T")
@@ -50,6 +53,8 @@ def create(
     With --hashed the key was made elsewhere, is stored, and not known here: nothing is printed.
     """
     chosen = _read_scopes(scopes)
+    if not name.strip() or not name.isprintable():
+        sys.exit("--name: say who uses the key, in one line without tabs.")
     if sandbox and Scope.ERASE in chosen:
         sys.exit("--sandbox: such a key erases nobody.")
     made = new_credential()
@@ -57,7 +62,7 @@ def create(
     if credential is None:
         sys.exit("--hashed: give 12 and 64 hexadecimal digits, with a colon between.")
     _run(
-        lambda database: key_store.create_key(
+        lambda database: _create(
             database,
             credential,
             name=name,
@@ -84,7 +89,8 @@ def list_all() -> None:
             _state_of(row, datetime.now(UTC)),
             *(["sandbox"] if row["sandbox"] else []),
             f"used {used_at:%Y-%m-%d %H:%M}" if used_at else "not used",
-            row["name"],
+            # Whoever named it, it is one line.
+            "".join(letter if letter.isprintable() else " " for letter in row["name"]),
             sep="\t",
         )
 
@@ -113,10 +119,22 @@ def _read_scopes(text: str) -> set[Scope]:
         sys.exit(f"--scopes {text}: give some of {', '.join(Scope)}, with commas.")
 
 
+async def _create(
+    database: Database,
+    credential: Credential | HashedCredential,
+    **told: Any,  # noqa: ANN401  as `create_key` takes them
+) -> None:
+    try:
+        await key_store.create_key(database, credential, **told)
+    except asyncpg.UniqueViolationError:
+        sys.exit(f"There is a key with the id {credential.key_id} already.")
+
+
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:
     try:
         url = DatabaseSettings.from_environment().database_url.get_secret_value()
-        return asyncio.run(_with_database(url, work))
+        with ending_in_a_sentence():
+            return asyncio.run(_with_database(url, work))
     except (SettingsError, Problem) as error:
         sys.exit(str(error))
 

@@ -13,7 +13,9 @@ from typing import Final
 import typer
 from msgspec import Struct
 
+from api.contract.parameters import LARGEST_ID
 from deloton.errors import SettingsError
+from deloton.running.commands import ending_in_a_sentence
 from deloton.running.settings import DatabaseSettings
 from deloton.store.database import connect
 
@@ -87,16 +89,24 @@ def _count(table: str, own: str) -> str:
     return f"SELECT count(*) FROM {table} WHERE {own}"  # noqa: S608  names of our own
 
 
+def _rider_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_ID):
+        raise argparse.ArgumentTypeError(f"{text} is no rider's number")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the places as a table."""
     parser = argparse.ArgumentParser(prog="python -m api.person", description=__doc__)
-    parser.add_argument("rider_id", type=int)
+    parser.add_argument("rider_id", type=_rider_id)
     rider_id = parser.parse_args(arguments).rider_id
     try:
         settings = DatabaseSettings.from_environment()
     except SettingsError as error:
         sys.exit(str(error))
-    for place in asyncio.run(places_of(settings.database_url.get_secret_value(), rider_id)):
+    with ending_in_a_sentence():
+        places = asyncio.run(places_of(settings.database_url.get_secret_value(), rider_id))
+    for place in places:
         rows = "?" if place.rows is None else f"{place.rows:,}"
         typer.echo(f"{place.name:<32}{rows:>12}  {place.ends}")
 

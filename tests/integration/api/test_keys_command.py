@@ -97,3 +97,30 @@ def test_a_sandbox_key_is_listed_as_one_and_may_erase_nobody(database_url: str) 
     assert "sandbox" in run(database_url, "list").stdout.split("\t")
     refused = run(database_url, "create", "--name", "Trial", "--sandbox", "--scopes", "erase")
     assert (refused.returncode, "erases nobody" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["", " ", "Partner\n000000000000\tread", "a\tb"])
+async def test_a_name_that_is_none_or_more_than_a_line_is_refused(
+    database_url: str, name: str
+) -> None:
+    refused = run(database_url, "create", "--name", name)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("--name: ")
+    assert run(database_url, "list").stdout == ""
+
+
+async def test_a_key_is_stored_once(database_url: str) -> None:
+    hashed = new_credential().hashed
+    done = [run(database_url, "create", "--name", "P", "--hashed", hashed) for _ in range(2)]
+    assert [each.returncode for each in done] == [0, 1]
+    assert done[1].stderr == f"There is a key with the id {hashed.split(':')[0]} already.\n"
+
+
+async def test_a_database_that_is_not_migrated_is_told_in_a_sentence(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("ALTER TABLE api_keys RENAME TO gone")
+    await connection.close()
+    told = run(database_url, "list")
+    assert told.returncode == 1
+    assert told.stderr.startswith("The database is not as this version needs it: ")
+    assert len(told.stderr.splitlines()) == 1

@@ -50,3 +50,28 @@ def test_the_command_without_a_database_says_what_is_missing(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     with pytest.raises(SystemExit, match="DATABASE_URL: Field required"):
         main(["7001"])
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "-5", "", "Ada", "1.5"])
+def test_what_is_no_riders_number_is_refused(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([number])
+    assert "is no rider's number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("postgresql://nobody.invalid/none", "The database cannot be reached: "),
+        ("as a stranger", "The database refuses: "),
+    ],
+)
+def test_a_database_that_cannot_be_asked_is_told_in_a_sentence(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, address: str, sentence: str
+) -> None:
+    stranger = as_role(database_url, "nobody_we_know")
+    monkeypatch.setenv("DATABASE_URL", stranger if address == "as a stranger" else address)
+    with pytest.raises(SystemExit, match=sentence):
+        main(["7001"])
