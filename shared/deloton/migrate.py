@@ -40,8 +40,9 @@ CREATE TABLE IF NOT EXISTS alembic_version (
     version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY
 )
 """
-# One at a time; those who read the version go on.
-_TAKE_TURN = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+# One at a time; those who read the version go on. Who has to wait asks again: in a transaction that
+# waits, it would hold up an index that is being built concurrently, which waits for it.
+_TAKE_TURN = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 
 _IS_WHOLE = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
