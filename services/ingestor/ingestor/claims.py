@@ -54,7 +54,7 @@ SELECT s.stream_key, s.bike_serial AS stream_bike,
        coalesce(r.ride_id, d.ride_id) AS ride_id,
        coalesce(r.bike_serial, d.bike_serial) AS bike_serial,
        coalesce(r.started_at, d.started_at) AS started_at,
-       r.clock_beginnings,
+       coalesce(r.clock_beginnings, d.clock_beginnings) AS clock_beginnings,
        r.rider_id, r.ended_at, r.end_reason, coalesce(packed.at, last.at) AS last_at,
        coalesce(packed.counted_at, counted.at) AS counted_at,
        coalesce(packed.elapsed_s, counted.elapsed_s) AS elapsed_s

@@ -714,6 +714,7 @@ deleted_rides = Table(
     Column("bike_serial", Text, nullable=False),
     Column("started_at", _UTC, nullable=False),
     Column("deleted_at", _UTC, nullable=False, server_default=func.now()),
+    Column("clock_beginnings", ARRAY(_UTC), comment="as in rides"),
     Index("ix_deleted_rides_bike_serial_started_at", "bike_serial", "started_at"),
     comment="Rides that were deleted: lines of them that still come are stored nowhere.",
 )

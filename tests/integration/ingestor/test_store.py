@@ -492,6 +492,24 @@ async def test_a_ride_deleted_while_it_goes_on_leaves_no_row_then_or_later(
     assert (await rides(pool), await pool.fetchval("SELECT count(*) FROM readings")) == ([], 0)
 
 
+@pytest.mark.parametrize("with_successor", [False, True])
+@pytest.mark.parametrize("set_by_s", [-3600, 10, 3600])
+async def test_a_ride_whose_clock_was_set_stays_deleted_whoever_goes_on_with_it(
+    pool: asyncpg.Pool, set_by_s: float, with_successor: bool
+) -> None:
+    partition = await ClaimedPartition.of(pool)
+    after = seconds_of_a_ride(31, 80, began_s=set_by_s)
+    await partition.take([*a_whole_ride(30, rider=a_rider()), *after[:40]])
+    await delete(pool)
+    if with_successor:
+        partition = await ClaimedPartition.of(pool)
+    for first in range(40, len(after), 20):
+        await partition.take(after[first : first + 20])
+        assert await pool.fetchval("SELECT count(*) FROM readings") == 0
+    await partition.take_to_the_end([Marker()])
+    assert (await rides(pool), await pool.fetchval("SELECT count(*) FROM readings")) == ([], 0)
+
+
 @pytest.mark.parametrize("again", [a_whole_ride(3, rider=a_rider()), seconds_of_a_ride(20, 22)])
 async def test_a_deleted_ride_that_is_told_again_from_its_beginning_or_its_middle_stays_deleted(
     pool: asyncpg.Pool, again: list[LogLine]
