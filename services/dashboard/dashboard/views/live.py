@@ -99,15 +99,17 @@ def one_rider(rides: pd.DataFrame, chosen: int) -> None:
 
 def closely(ride: pd.DataFrame, chosen: int) -> None:
     """One ride with everything about it."""
+    # Empty while the ride goes on: what stands below keeps its place when it ends.
+    word = st.container()
     if not ride.empty:
         show_ride(ride.iloc[0], "live", live=True)
         warn(ride.iloc[0])
         return
     stored = queries().ride(chosen).rows
     if stored.empty:
-        st.info("There is no such ride. Choose another rider.", icon=":material/search:")
+        word.info("There is no such ride. Choose another rider.", icon=":material/search:")
         return
-    st.info("This ride is over. Choose another rider.", icon=":material/flag:")
+    word.info("This ride is over. Choose another rider.", icon=":material/flag:")
     show_ride(stored.iloc[0], "live", live=False)
 
 
