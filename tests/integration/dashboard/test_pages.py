@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from dashboard import recent
 from dashboard.database import Database
@@ -116,6 +117,31 @@ async def test_a_chosen_ride_that_is_over_is_said_to_be_over(
     page = open_page("live", ride_id)
     assert "This ride is over" in page.info[0].value
     assert tile(page, "Duration (min:s)") == "0:30"
+
+
+async def test_charts_keep_their_places_when_the_ride_ends_so_that_browsers_keep_them(
+    open_page: Callable[..., AppTest], database_url: str
+) -> None:
+    ride_id = await store_live_ride(database_url, 120)
+    live = places_of_charts(open_page("live", ride_id).main)
+    await sql(
+        database_url,
+        "UPDATE rides SET ended_at = now(), end_reason = 'silence', duration_s = 30",
+    )
+    st.cache_resource.clear()
+    assert len(live) == 6
+    assert places_of_charts(open_page("live", ride_id).main) == live
+
+
+def places_of_charts(block: Block, place: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
+    """Where the charts in a block stand: by such paths a browser knows them again."""
+    places = []
+    for number, node in block.children.items():
+        if isinstance(node, Block):
+            places += places_of_charts(node, (*place, number))
+        elif "vega_lite_chart" in node.type:
+            places.append((*place, number))
+    return places
 
 
 async def test_a_filter_narrows_the_rides_of_both_windows(
