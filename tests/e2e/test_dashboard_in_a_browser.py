@@ -132,6 +132,7 @@ def test_a_chosen_rider_stays_while_figures_change_without_a_flicker(
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     page.wait_for_url("**/?ride=*")
     chosen = page.url
+    expect(page.locator(".st-key-card-hearts")).to_have_count(0)
     expect(page.locator("svg.marks")).to_have_count(6)
     main = page.get_by_test_id("stMain")
     # The page is still growing: it can be scrolled so far once it is long enough.
