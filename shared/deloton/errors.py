@@ -4,6 +4,7 @@
 DelotonError
 ├── SettingsError         a setting is missing or cannot be meant
 ├── DatabaseIsNewer       the database has a migration that this version does not know
+├── VersionUnknown        the database does not tell which migration it is at
 ├── PartitionLost         another worker has claimed the partition; nothing was written
 └── MailError             a mail was not surely accepted
     ├── MailThrottled     we send too fast, or more than we may: slow down, send it again
@@ -15,6 +16,8 @@ DelotonError
 
 A line that cannot be used is not an error but a value: see `deloton.feed.log_lines.Refusal`.
 """
+
+from collections.abc import Sequence
 
 
 class DelotonError(Exception):
@@ -32,6 +35,18 @@ class DatabaseIsNewer(DelotonError):
         super().__init__(
             f"the database is at migration {there}, and this version knows them up to {newest}: "
             "migrate with the version that brought it there, or a later one"
+        )
+
+
+class VersionUnknown(DelotonError):
+    """The database does not tell which migration it is at; nothing was done."""
+
+    def __init__(self, told: Sequence[str]) -> None:
+        told_of = f"of {len(told)} migrations ({', '.join(told)})" if told else "of none"
+        super().__init__(
+            f"the database has our tables, and alembic_version tells {told_of} where it should "
+            "tell of one: restore that table from a backup, or put the migration there that the "
+            "database is at"
         )
 
 

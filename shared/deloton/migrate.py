@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from deloton.errors import DatabaseIsNewer, SettingsError
+from deloton.errors import DatabaseIsNewer, SettingsError, VersionUnknown
 from deloton.running.logs import configure_logging, get_logger
 from deloton.running.retries import until_it_works
 from deloton.running.settings import DatabaseSettings
@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS alembic_version (
 _TAKE_TURN = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
 
 _IS_WHOLE = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+# Whether the first migration was run.
+_IS_OURS = text("SELECT to_regclass('ingest_offsets') IS NOT NULL")
 
 # SQLSTATEs of who met somebody else: no lock in time, a deadlock; the version's table was made by
 # another at the same moment. Source: PostgreSQL documentation, appendix A.
@@ -77,7 +79,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
     Each is a transaction of its own, and is tried again where a table is in use. Repeating does
     nothing; where two run at once they take turns. Raises `DatabaseIsNewer` where the database has
-    a migration that is not among these.
+    a migration that is not among these, `VersionUnknown` where it does not tell of exactly one.
     """
     asyncio.run(_migrate(database_url, revision))
 
@@ -157,8 +159,10 @@ async def _prepare(engine: AsyncEngine, migration: ModuleType) -> None:
 
 
 def _following(connection: Connection, script: ScriptDirectory, target: str) -> str | None:
-    there = MigrationContext.configure(connection).get_current_revision()
-    return _revision_after(script, there, target)
+    told = MigrationContext.configure(connection).get_current_heads()
+    if len(told) > 1 or (not told and connection.scalar(_IS_OURS)):
+        raise VersionUnknown(sorted(told))
+    return _revision_after(script, told[0] if told else None, target)
 
 
 def _upgrade(connection: Connection, script: ScriptDirectory, following: str) -> None:
@@ -203,7 +207,7 @@ def main() -> None:
     url, passwords = settings.database_url.get_secret_value(), settings.passwords()
     try:
         migrate(url)
-    except DatabaseIsNewer as error:
+    except (DatabaseIsNewer, VersionUnknown) as error:
         sys.exit(str(error))
     asyncio.run(set_passwords(url, passwords))
     get_logger(__name__).info("schema is up to date", roles_with_passwords=sorted(passwords))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from deloton.errors import DatabaseIsNewer
+from deloton.errors import DatabaseIsNewer, VersionUnknown
 from deloton.migrate import migrate
 from deloton.store.database import connect_pool
 from deloton.store.deletions import STORING
@@ -105,6 +105,22 @@ async def test_a_database_of_a_later_version_is_told_in_a_sentence(database_url:
     async with session(database_url) as owner:
         await owner.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(DatabaseIsNewer, match=r"^the database is at migration 9999, and this"):
+        await asyncio.to_thread(migrate, database_url)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("INSERT INTO alembic_version VALUES ('0007')", r"of 2 migrations \(0007, \d{4}\)"),
+        ("DELETE FROM alembic_version", "of none"),
+    ],
+)
+async def test_a_database_that_does_not_tell_its_version_is_left_as_it_is(
+    database_url: str, change: str, told: str
+) -> None:
+    async with session(database_url) as owner:
+        await owner.execute(change)
+    with pytest.raises(VersionUnknown, match=rf"alembic_version tells {told} where it should"):
         await asyncio.to_thread(migrate, database_url)
 
 
