@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,12 @@ from demo.guardian import Guardian
 SECONDS = 60
 # So many steps after somebody began, pictures are no more on their way.
 SETTLED = 5
-ROWS = (("all", 1), ("all", 10), ("all", 50), ("bike", 100), ("all", 0))
+# The last event of a step tells after how long to reconnect; its id is the first thing in it, and
+# that may be the first of a piece.
+STEP_ENDS = b"\nretry: "
+# Of so many rides a first picture takes seconds; five steps follow.
+BEGUN_WITHIN_S = 300
+ROWS = (("all", 1), ("all", 10), ("all", 20), ("all", 50), ("bike", 100), ("all", 0))
 
 _FILL = """
 INSERT INTO bikes SELECT 'SN' || n FROM generate_series(1, {rides}) n;
@@ -106,7 +111,7 @@ async def listen(
     address: str, key: str, path: str, heard: Heard, begun: asyncio.Event, *, counts: bool
 ) -> None:
     """Take what comes; `begun` is set with the first of it, or the fifth step where they count."""
-    unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    unpacked, line_begun = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16), b""
     headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "gzip"}
     async with (
         httpx.AsyncClient(headers=headers, timeout=60) as client,
@@ -116,7 +121,9 @@ async def listen(
         async for piece in answer.aiter_raw():
             heard.taken_bytes += len(piece)
             if counts:
-                heard.steps += unpacked.decompress(piece).count(b"\nid: ")
+                plain = line_begun + unpacked.decompress(piece)
+                heard.steps += plain.count(STEP_ENDS)
+                line_begun = plain[-len(STEP_ENDS) + 1 :]
             if not counts or heard.steps >= SETTLED:
                 begun.set()
 
@@ -129,6 +136,20 @@ async def ask_for_health(address: str, heard: Heard) -> None:
             (await client.get(f"{address}/health/live")).raise_for_status()
             heard.health_ms.append(1e3 * (time.perf_counter() - begun))
             await asyncio.sleep(0.1)
+
+
+async def all_begun(
+    begun: Sequence[asyncio.Event], listening: Sequence[asyncio.Task[None]]
+) -> None:
+    """Wait until all have begun; raise what a listener failed of, or `TimeoutError`."""
+    async with asyncio.timeout(BEGUN_WITHIN_S):
+        for event in begun:
+            waiting = asyncio.create_task(event.wait())
+            await asyncio.wait([waiting, *listening], return_when=asyncio.FIRST_COMPLETED)
+            for task in listening:
+                if task.done():
+                    task.result()
+            await waiting
 
 
 def cpu_s(process: psutil.Process) -> tuple[float, float]:
@@ -163,8 +184,7 @@ async def measure(guardian: Guardian, url: str, kind: str, listeners: int, secon
                 )
                 for path, event in zip(paths, begun, strict=True)
             ]
-            for event in begun:
-                await event.wait()
+            await all_begun(begun, tasks)
             watching = asyncio.create_task(ask_for_health(address, heard))
             before, at = cpu_s(process), time.monotonic()
             heard.taken_bytes = heard.steps = 0
