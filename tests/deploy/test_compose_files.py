@@ -20,6 +20,7 @@ import dashboard.database
 import deloton.canary.metrics
 import hr_alerter.metrics
 import ingestor.metrics
+from api.web.metrics import LIMITS_SHARED, LISTENERS, SECONDS
 from deloton.store.roles import SERVICE_ROLES
 from deploy.ecs.environment import STACKS_WITH_TASKS
 
@@ -130,6 +131,15 @@ def test_what_grafana_and_the_alerts_ask_for_is_told_by_a_service(
 ) -> None:
     assert series_of(expression), title
     assert series_of(expression) <= known_series()
+
+
+def test_whatever_the_api_tells_of_itself_is_shown_and_unshared_limits_are_an_alert() -> None:
+    told = {
+        family.name for metric in (SECONDS, LIMITS_SHARED, LISTENERS) for family in metric.collect()
+    }
+    shown = {series for _, expression in panels() for series in series_of(expression)}
+    assert {name.removesuffix("_bucket").removesuffix("_count") for name in shown} >= told
+    assert dict(rules())["LimitsNotShared"] == "min(api_limits_shared) < 1"
 
 
 @pytest.mark.parametrize(("alert", "expression"), [*rules()])
