@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from deloton.wire.mail_files import write_whole
+from demo.company_time import company_time
 
 # Files are named by when they came, so that their names sort as they came.
 _NAME = "%Y%m%dT%H%M%S%f"
@@ -35,6 +36,7 @@ class Mail:
     """One mail as a page shows it; `mail_id` is its file's name without the ending."""
 
     mail_id: str
+    # As the company's clocks show it.
     received_at: datetime
     sender: str
     recipients: str
@@ -96,7 +98,7 @@ def read_mail(path: Path) -> Mail:
     received_at = datetime.strptime(path.name.partition("-")[0], _NAME).replace(tzinfo=UTC)
     return Mail(
         mail_id=path.stem,
-        received_at=received_at,
+        received_at=company_time(received_at),
         sender=str(message.get("From", "")),
         recipients=str(message.get("To") or ", ".join(message.get_all("Delivered-To", []))),
         subject=str(message.get("Subject", "")) or "(no subject)",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from demo import settings as chosen
+from demo.company_time import TIME_ZONE
 from demo.ports import LOCALHOST
 from demo.settings import Settings
 
@@ -194,7 +195,7 @@ def shared_environment(
         # Nothing is archived: the PDF lies in the demo's own folder.
         "REPORT_BUCKET": "",
         "READINGS_RETENTION_DAYS": "0",
-        "TIME_ZONE": "Europe/London",
+        "TIME_ZONE": TIME_ZONE.key,
         "LOG_LEVEL": "INFO",
         "STOP_TIMEOUT_S": f"{STOPS_WITHIN_S:g}",
         "PYTHONUNBUFFERED": "1",

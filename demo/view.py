@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from demo.company_time import company_time
 from demo.figures import Figures, LastRide
 from demo.supervision import Watched
 
@@ -34,7 +35,7 @@ class Pace:
 def plain_line(figures: Figures, readings_per_s: float) -> str:
     """Return the figures as one line of a log."""
     return (
-        f"{figures.at:%H:%M:%S}  riding now {figures.riding_now}"
+        f"{company_time(figures.at):%H:%M:%S}  riding now {figures.riding_now}"
         f"  rides ended {figures.rides_ended:,}"
         f"  readings {figures.readings:,} (+{readings_per_s:,.0f}/s)"
         f"  lag {figures.lag_lines:,} of {figures.lines:,} lines"
@@ -89,13 +90,13 @@ def programs_line(watched: Sequence[Watched]) -> Text:
 def rides_table(rides: Sequence[LastRide]) -> Table:
     """Return the last rides, newest first."""
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    for title in ("ended (UTC)", "bike", "rider"):
+    for title in ("ended", "bike", "rider"):
         table.add_column(title, no_wrap=True)
     for title in ("seconds", "mean bpm", "max W", "kJ"):
         table.add_column(title, justify="right", no_wrap=True)
     for ride in rides:
         table.add_row(
-            f"{ride.ended_at:%H:%M:%S}",
+            f"{company_time(ride.ended_at):%H:%M:%S}",
             Text(ride.bike_serial),
             Text(ride.rider or "unknown"),
             rounded(ride.duration_s),

@@ -60,6 +60,16 @@ def test_a_line_of_the_log_has_every_figure() -> None:
     )
 
 
+def test_times_are_the_companys_in_summer() -> None:
+    summer = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+    ride = dataclasses.replace(FIGURES.last_rides[0], ended_at=summer)
+    figures = dataclasses.replace(FIGURES, at=summer, last_rides=(ride,))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(page(figures, 50, []))
+    assert plain_line(figures, 50).startswith("13:00:00 ")
+    assert "13:00:00" in console.export_text()
+
+
 def test_lag_is_what_lies_after_the_stored_offset_of_each_partition() -> None:
     assert lag({0: 10, 1: 5, 2: 0}, {0: 4, 1: 5}) == 6
 
