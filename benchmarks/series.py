@@ -18,12 +18,13 @@ import psutil
 
 from benchmarks.ingest import PROGRESS
 from benchmarks.system import (
+    RAW_TOPIC,
     System,
-    cpu_seconds,
+    cpu_seconds_with_ended,
+    length_of,
     machine,
     measure_program,
     running_system,
-    settled_length,
 )
 from deloton.store.database import connect_pool
 from deloton.store.series import pack_rides
@@ -80,16 +81,16 @@ class Result:
 async def measure(system: System, bikes: int, hours: float, faults: str) -> Result:
     """Let a fleet ride, store its lines, pack its rides, and look at what each took."""
     ride(system, bikes, hours, faults)
-    total = await settled_length(system)
+    total = await length_of(RAW_TOPIC, system.broker.bootstrap_servers)
     url = await asyncio.to_thread(system.fresh_database)
     server = psutil.Process(system.postgres.pid)
     async with await connect_pool(url, size=2, application="bench", answer_within_s=None) as pool:
-        before = (await pool.fetchval(_WAL), server_cpu_seconds(server), time.monotonic())
+        before = (await pool.fetchval(_WAL), cpu_seconds_with_ended(server), time.monotonic())
         await asyncio.to_thread(store, system, url, total)
         count = await pool.fetchval("SELECT count(*) FROM readings")
         stored = await cost_since(pool, server, before, count)
         await pool.execute("VACUUM ANALYZE")
-        before = (await pool.fetchval(_WAL), server_cpu_seconds(server), time.monotonic())
+        before = (await pool.fetchval(_WAL), cpu_seconds_with_ended(server), time.monotonic())
         while await pack_rides(pool, ended_for_s=0):
             pass
         packed_count = await pool.fetchval("SELECT sum(reading_count) FROM ride_series")
@@ -148,15 +149,9 @@ async def cost_since(
     wal, cpu, at = before
     return Cost(
         float(await pool.fetchval(_WAL) - wal) / count,
-        (server_cpu_seconds(server) - cpu) / count * 1e6,
+        (cpu_seconds_with_ended(server) - cpu) / count * 1e6,
         time.monotonic() - at,
     )
-
-
-def server_cpu_seconds(server: psutil.Process) -> float:
-    """What PostgreSQL has worked by now, sessions that have ended included."""
-    ended = server.cpu_times()
-    return cpu_seconds(server) + float(ended.children_user + ended.children_system)
 
 
 async def read_ms(pool: asyncpg.Pool, query: str, arguments: list[tuple[object, ...]]) -> float:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,6 +23,9 @@ from demo.ports import free_port
 
 RAW_TOPIC = "deloton"
 ROOT = Path(__file__).parent.parent
+# Nothing for so long: the topic is read to its end.
+QUIET_MS = 2_000
+LOOK_AT_MEMORY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -80,35 +83,44 @@ def produce_backlog(system: System, bikes: int, lines: int) -> int:
         check=True,
         stderr=subprocess.DEVNULL,
     )
-    return asyncio.run(settled_length(system))
+    return asyncio.run(length_of(RAW_TOPIC, system.broker.bootstrap_servers))
 
 
-async def settled_length(system: System) -> int:
-    """The topic's length, once two looks agree: the broker tells of new records a little late."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=system.broker.bootstrap_servers)
+async def length_of(topic: str, bootstrap_servers: str) -> int:
+    """How many records lie in a topic: read from the ends that the broker tells until no more come.
+
+    The embedded broker tells of ends that lie up to a producer's batch before the last record.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     await consumer.start()
-    partitions = [TopicPartition(RAW_TOPIC, number) for number in range(system.partitions)]
     try:
-        before = -1
-        now = 0
-        while not now or now != before:
-            before = now
-            await asyncio.sleep(2)
-            now = sum((await consumer.end_offsets(partitions)).values())
-        return now
+        await consumer.topics()
+        numbers = consumer.partitions_for_topic(topic) or set()
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        told = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        for partition, end in told.items():
+            consumer.seek(partition, end)
+        while await consumer.getmany(timeout_ms=QUIET_MS):
+            pass
+        return sum([await consumer.position(partition) for partition in partitions])
     finally:
         await consumer.stop()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender's work: lines (or rows) in so many seconds, and what it took."""
+    """One contender's work: lines (or rows) in so many seconds, and what it took.
+
+    `peak_mb` is of the program and what it started; `servers_cpu_seconds` of the servers watched.
+    """
 
     name: str
     count: int
     seconds: float
     cpu_seconds: float
     peak_mb: float
+    servers_cpu_seconds: float = 0.0
 
     @property
     def per_second(self) -> float:
@@ -124,46 +136,65 @@ def measure_program(
     total: int,
     progress: Callable[[], int] | None = None,
     longest_s: float = 600.0,
+    program: str = sys.executable,
+    servers: Sequence[int] = (),
 ) -> Measured:
-    """Run a Python program until it has done `total` or has worked for `longest_s`.
+    """Run a program, by itself a Python, until it has done `total` or has worked for `longest_s`.
 
     How far it is comes from `progress`, or else from the last line it has written to standard
     output. Counted from the first progress seen: starting up and joining a group cost nothing.
+    What the processes of these numbers, the `servers`, work meanwhile is counted beside it.
     """
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            [sys.executable, *command], env=environment, cwd=ROOT, stdout=output
-        )
+        child = subprocess.Popen([program, *command], env=environment, cwd=ROOT, stdout=output)
+        work = Work(name, total, longest_s, progress or (lambda: _last_number(output)))
         try:
-            return _watch(name, child, progress or (lambda: _last_number(output)), total, longest_s)
+            return _watch(child, work, [psutil.Process(number) for number in servers])
         finally:
             child.terminate()
             child.wait(30)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a program has to do, and how its progress is seen."""
+
+    name: str
+    total: int
+    longest_s: float
+    progress: Callable[[], int]
+
+
 def _watch(
-    name: str,
-    child: "subprocess.Popen[bytes]",
-    progress: Callable[[], int],
-    total: int,
-    longest_s: float,
+    child: "subprocess.Popen[bytes]", work: Work, servers: Sequence[psutil.Process]
 ) -> Measured:
     process = psutil.Process(child.pid)
-    begun = peak_mb = 0.0
-    while not (first := progress()):
-        if child.poll() is not None:
-            raise RuntimeError(f"{name} ended by itself with {child.returncode}")
+    while not (first := work.progress()):
+        _still_runs(child, work.name)
         time.sleep(0.01)
     begun, cpu_before = time.monotonic(), cpu_seconds(process)
-    done = first
-    while done < total and time.monotonic() < begun + longest_s:
+    servers_before = sum(map(cpu_seconds_with_ended, servers))
+    done, peak_mb, look_at = first, 0.0, begun
+    while done < work.total and time.monotonic() < begun + work.longest_s:
         time.sleep(0.02)
-        done = progress()
-        peak_mb = max(peak_mb, process.memory_info().rss / 1e6)
-        if child.poll() is not None:
-            raise RuntimeError(f"{name} ended by itself with {child.returncode}")
-    seconds = time.monotonic() - begun
-    return Measured(name, done - first, seconds, cpu_seconds(process) - cpu_before, peak_mb)
+        done = work.progress()
+        if time.monotonic() >= look_at:
+            peak_mb = max(peak_mb, memory_mb(process))
+            look_at = time.monotonic() + LOOK_AT_MEMORY_S
+        _still_runs(child, work.name)
+    return Measured(
+        work.name,
+        done - first,
+        time.monotonic() - begun,
+        cpu_seconds(process) - cpu_before,
+        peak_mb,
+        sum(map(cpu_seconds_with_ended, servers)) - servers_before,
+    )
+
+
+def _still_runs(child: "subprocess.Popen[bytes]", name: str) -> None:
+    if child.poll() is not None:
+        raise RuntimeError(f"{name} ended by itself with {child.returncode}")
 
 
 def _last_number(output: IO[bytes]) -> int:
@@ -179,6 +210,21 @@ def cpu_seconds(process: psutil.Process) -> float:
         family += process.children(recursive=True)
     times = [each.cpu_times() for each in family]
     return float(sum(each.user + each.system for each in times))
+
+
+def cpu_seconds_with_ended(server: psutil.Process) -> float:
+    """The same of a server, its processes that have ended included: PostgreSQL's old sessions."""
+    ended = server.cpu_times()
+    return cpu_seconds(server) + float(ended.children_user + ended.children_system)
+
+
+def memory_mb(process: psutil.Process) -> float:
+    """What a process and those that it started hold of memory now."""
+    held = 0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            held += each.memory_info().rss
+    return held / 1e6
 
 
 def machine() -> str:
