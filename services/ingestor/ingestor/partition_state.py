@@ -9,12 +9,14 @@ from operator import attrgetter
 import msgspec
 from msgspec import Struct
 
+from deloton.events import EndReason
 from deloton.feed.assembly import (
     Assembled,
     Forgotten,
     Memory,
     Record,
     RefusedRecord,
+    Ride,
     Stream,
     end_silent_rides,
     stream_key,
@@ -138,6 +140,7 @@ class PartitionState:
         # The moment of the last batch, and that of the last before the notes, which told of these.
         self._now = self._noted_at = -math.inf
         self._noted: dict[bytes, Stream] = {}
+        self.left_open: set[int] = set()
 
     def assemble(
         self,
@@ -239,11 +242,11 @@ class PartitionState:
         return out
 
     def silent_streams(self, heard_before: float) -> list[Stream]:
-        """The streams whose open rides `end_silent_rides` would end."""
+        """The streams whose open rides `end_silent_rides` would end, or whose held lines decide."""
         return [
             stream
             for stream in self.streams.values()
-            if stream.heard_at < heard_before and stream.is_riding
+            if stream.heard_at < heard_before and (stream.is_riding or stream.held is not None)
         ]
 
     def forget_silent(self, heard_before: float) -> None:
@@ -277,11 +280,23 @@ class PartitionState:
         self.memory.forget_bikes((stream.bike_serial, stream.stand_in))
 
     def heard_as(self, other: "PartitionState") -> "PartitionState":
-        """This state, with every stream last heard when `other` has heard it."""
+        """This state, with every stream last heard when `other` has heard it.
+
+        Nor is the end of a ride asked for again that `other` has left open.
+        """
         for key, stream in self.streams.items():
             if key in other.streams:
                 stream.heard_at = other.streams[key].heard_at
+            ride = stream.ride
+            if ride is not None and ride.ended_at is None and ride.ride_id in other.left_open:
+                ride.ended_at, ride.end_reason = ride.last_at, EndReason.SILENCE
+                self.left_open.add(ride.ride_id)
         return self
+
+    def leave_open(self, ride: Ride) -> None:
+        """Note a ride whose end PostgreSQL refuses: it has ended for its stream alone."""
+        if ride.ride_id is not None:
+            self.left_open.add(ride.ride_id)
 
     def open_rides(self) -> int:
         """How many rides are in progress."""

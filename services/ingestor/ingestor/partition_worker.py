@@ -129,13 +129,23 @@ class PartitionWorker:
     ) -> None:
         """Store this and go on after the record `past`. Raises as `take` does."""
         await self._store(assembled, refused, past.offset + 1 if past else self.next_offset)
-        self._count_letters(refused)
+        self._count_rows(assembled)
+        self._count_letters([*assembled.refused, *refused])
         if past is not None:
+            self._newest_timestamp_ms = past.timestamp
             metrics.LINES.labels(self._partition).inc()
 
-    async def try_readings(self, readings: Sequence[Reading]) -> None:
-        """Raise what PostgreSQL would say of these readings, and store nothing."""
-        await self._insist_on_database(lambda: store.try_readings(self._outlets.pool, readings))
+    async def assemble(self, record: Record) -> Assembled:
+        """What a record comes to after what is stored; nothing is."""
+        await self._take_streams([record])
+        batch = await assemble(self.state, [record], self._clock(), self._look_up)
+        return batch.assembled
+
+    async def try_rows(self, assembled: Assembled) -> None:
+        """Raise what PostgreSQL would say of this, and store nothing."""
+        pool = self._outlets.pool
+        await self._insist_on_database(lambda: place_late_lines(pool, assembled))
+        await self._insist_on_database(lambda: store.try_rows(pool, assembled))
 
     async def go_back(self) -> None:
         """Take up the state as it was stored last: what was assembled since is forgotten."""
@@ -214,8 +224,8 @@ class PartitionWorker:
             await self._store(self.state.let_go(gone), [], self.next_offset)
 
     async def _end_silent_rides(self, heard_before: float) -> None:
-        silent = {stream.key for stream in self.state.silent_streams(heard_before)}
-        await self._let_go_of_streams(silent)
+        silent = self.state.silent_streams(heard_before)
+        await self._let_go_of_streams({stream.key for stream in silent if stream.is_riding})
         ended = self.state.end_silent_rides(heard_before)
         if not ended.settled and not ended.refused:
             return
@@ -284,18 +294,20 @@ class PartitionWorker:
         return await self._insist.on("broker", kafka.is_transient, step)
 
     def _count(self, batch: Batch, seconds: float) -> None:
-        assembled = batch.assembled
         metrics.LINES.labels(self._partition).inc(batch.records)
         metrics.BATCHES.labels(self._partition).inc()
         metrics.BATCH_LINES.observe(batch.records)
         metrics.BATCH_SECONDS.observe(seconds)
+        self._count_rows(batch.assembled)
+        self._count_letters(batch.refused)
+
+    def _count_rows(self, assembled: Assembled) -> None:
         for whose, readings in _by_whose(assembled.readings).items():
             metrics.READINGS.labels(whose).inc(readings)
         measured = sum(reading.heart_rate_bpm is not None for reading in assembled.readings)
         metrics.HEART_RATES.inc(measured)
         metrics.RIDES.inc(len(assembled.started))
         metrics.REPEATS.inc(assembled.repeats)
-        self._count_letters(batch.refused)
 
     def _count_letters(self, refused: Sequence[RefusedRecord]) -> None:
         for letter in refused:

@@ -55,12 +55,7 @@ async def store_rides(
     async with pool.acquire() as connection, connection.transaction():
         await wait_for_deletions(connection)
         await hold_claim(connection, claim)
-        deleted, kept = await recognise_deleted(connection, started)
-        if kept:
-            await store_bikes(connection, kept)
-            await store_riders(connection, kept)
-            return deleted | await begin_rides(connection, kept)
-    return deleted
+        return await _store_rides(connection, started)
 
 
 async def commit_batch(
@@ -87,15 +82,31 @@ async def commit_batch(
         return await _commit(pool, claim, offsets, assembled, refused, notes, merge=True)
 
 
-async def try_readings(pool: asyncpg.Pool, readings: Sequence[Reading]) -> None:
-    """Store readings and take that back: raises what PostgreSQL has against them, if anything."""
+async def try_rows(pool: asyncpg.Pool, assembled: Assembled) -> None:
+    """Store what was assembled and take that back: raises what PostgreSQL has against it, if so.
+
+    Late lines are not looked at. Rides that begin have numbers afterwards that nobody has stored.
+    """
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            await _copy_readings(connection, readings, merge=True)
+            await wait_for_deletions(connection)
+            deleted = await _store_rides(connection, assembled.started)
+            deleted |= await deleted_among(connection, assembled)
+            await _store_rows(connection, without(assembled, deleted), merge=True)
         finally:
             await transaction.rollback()
+
+
+async def _store_rides(connection: Connection, started: Sequence[Started]) -> frozenset[int]:
+    """The deleted ones among rides that began; the others are stored, or were."""
+    deleted, kept = await recognise_deleted(connection, started)
+    if not kept:
+        return deleted
+    await store_bikes(connection, kept)
+    await store_riders(connection, kept)
+    return deleted | await begin_rides(connection, kept)
 
 
 async def _commit(
@@ -117,17 +128,26 @@ async def _commit(
             assembled = without(assembled, deleted)
         if not await move_offset(connection, claim, offsets, notes):
             return deleted
-        gone = await unpack_rides(connection, _rides_that_may_be_packed(assembled))
-        if gone:
-            metrics.BEYOND_RETENTION.inc(len(gone))
-            assembled = without(assembled, gone)
-        await _store_readings(connection, assembled, merge=merge)
+        gone = await _store_rows(connection, assembled, merge=merge)
         if assembled.moved:
             await _store_streams(connection, claim, assembled.moved)
-        await _store_ends(connection, assembled)
         if refused:
             await count_refused(connection, claim, refused)
+    if gone:
+        metrics.BEYOND_RETENTION.inc(len(gone))
     return deleted | gone
+
+
+async def _store_rows(
+    connection: Connection, assembled: Assembled, *, merge: bool
+) -> frozenset[int]:
+    """Store all that is of rides, but for those whose readings are gone, which are returned."""
+    gone = await unpack_rides(connection, _rides_that_may_be_packed(assembled))
+    if gone:
+        assembled = without(assembled, gone)
+    await _store_readings(connection, assembled, merge=merge)
+    await _store_ends(connection, assembled)
+    return gone
 
 
 def _rides_that_may_be_packed(assembled: Assembled) -> set[int | None]:

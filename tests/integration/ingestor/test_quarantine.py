@@ -21,6 +21,7 @@ from deloton.testing import (
     an_announcement,
     at,
     records_of,
+    seconds_of_a_ride,
 )
 from ingestor import metrics
 from ingestor.partition_state import REPLAY_HEADER
@@ -166,6 +167,133 @@ async def test_an_end_by_silence_that_is_refused_holds_up_no_other_and_no_worker
     assert refusals() - before == 2
     await process(worker, a_whole_ride(2, began_s=500))
     assert await narrow.fetchval("SELECT count(*) FROM rides") == 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+@pytest.mark.parametrize("name", ["the same rider", "another rider"])
+async def test_a_rider_told_in_mid_ride_who_is_refused_is_the_letter_and_no_later_line(
+    narrow: asyncpg.Pool, size: int, name: str
+) -> None:
+    publisher = RecordingPublisher()
+    rider_id = 7001 if name == "the same rider" else 7002
+    cursed = an_announcement(3.75, rider=a_rider(rider_id, height_cm=CURSED))
+    lines = [*a_whole_ride(3, rider=a_rider()), cursed, *seconds_of_a_ride(4, 6)]
+    records = records_of(lines)
+    for first in range(0, len(records), size):
+        worker = await a_worker(narrow, publisher=publisher)
+        await worker.process(records[first : first + size])
+    assert letters(publisher) == refused(lines.index(cursed))
+    [ride] = await rows(narrow, "SELECT rider_id FROM rides")
+    assert ride == {"rider_id": 7001}
+    counts = await rows(narrow, "SELECT elapsed_s FROM readings ORDER BY at")
+    assert [row["elapsed_s"] for row in counts] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("size", [1, 100])
+async def test_a_telemetry_line_that_is_held_and_refused_is_the_letter_and_its_ride_begins(
+    narrow: asyncpg.Pool, size: int
+) -> None:
+    publisher = RecordingPublisher()
+    lines = [a_telemetry_line(6.5, cadence_rpm=CURSED), *seconds_of_a_ride(7, 9)]
+    records = records_of(lines)
+    for first in range(0, len(records), size):
+        worker = await a_worker(narrow, publisher=publisher)
+        await worker.process(records[first : first + size])
+    assert letters(publisher) == refused(0)
+    counts = await rows(narrow, "SELECT elapsed_s FROM readings ORDER BY at")
+    assert [row["elapsed_s"] for row in counts] == [7, 8, 9]
+
+
+@pytest.mark.parametrize("size", [1, 100])
+async def test_a_telemetry_line_beside_its_ride_line_that_is_refused_is_the_letter(
+    narrow: asyncpg.Pool, size: int
+) -> None:
+    publisher = RecordingPublisher()
+    late = [a_ride_line(4), a_telemetry_line(6.75, cadence_rpm=CURSED), *a_second(7)]
+    records = records_of([*a_whole_ride(3), *late, *a_second(8)])
+    for first in range(0, len(records), size):
+        worker = await a_worker(narrow, publisher=publisher)
+        await worker.process(records[first : first + size])
+    assert letters(publisher) == refused(11)
+    counts = await rows(narrow, "SELECT elapsed_s FROM readings ORDER BY at")
+    assert [row["elapsed_s"] for row in counts] == [1, 2, 3, 4, 7, 8]
+
+
+async def test_a_rider_who_is_refused_is_the_letter_and_not_the_one_who_was_told_before(
+    narrow: asyncpg.Pool,
+) -> None:
+    publisher = RecordingPublisher()
+    worker = await a_worker(narrow, publisher=publisher)
+    await process(
+        worker, [*a_whole_ride(3, rider=a_rider()), an_announcement(3.75, rider=a_rider(7002))]
+    )
+    await process(worker, [an_announcement(4.25, rider=a_rider(7003, height_cm=CURSED))])
+    await process(worker, a_whole_ride(2, began_s=200, rider=a_rider(7004)))
+    assert letters(publisher) == refused(11)
+    riders = await rows(narrow, "SELECT rider_id FROM rides ORDER BY started_at")
+    assert [row["rider_id"] for row in riders] == [7001, 7002, 7004]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_a_ride_whose_end_is_refused_costs_no_line_where_the_next_announcement_is_lost(
+    narrow: asyncpg.Pool, size: int
+) -> None:
+    publisher = RecordingPublisher()
+    cursed: list[LogLine] = [a_ride_line(1), a_telemetry_line(1.5, heart_rate_bpm=CURSED)]
+    lines = [an_announcement(), *cursed, *seconds_of_a_ride(1, 3, began_s=100)]
+    records = records_of(lines)
+    for first in range(0, len(records), size):
+        worker = await a_worker(narrow, publisher=publisher)
+        await worker.process(records[first : first + size])
+    assert letters(publisher) == []
+    stored = await rows(
+        narrow,
+        "SELECT started_at, count(*) FROM rides JOIN readings USING (ride_id) GROUP BY 1 "
+        "ORDER BY 1",
+    )
+    assert [(row["started_at"], row["count"]) for row in stored] == [(at(0), 1), (at(100), 3)]
+
+
+async def test_an_end_that_is_refused_is_not_the_fault_of_the_rider_who_is_held(
+    narrow: asyncpg.Pool,
+) -> None:
+    publisher = RecordingPublisher()
+    worker = await a_worker(narrow, publisher=publisher)
+    cursed: list[LogLine] = [a_ride_line(1), a_telemetry_line(1.5, heart_rate_bpm=CURSED)]
+    await process(worker, [an_announcement(rider=a_rider()), *cursed])
+    await process(worker, [an_announcement(1.75, rider=a_rider(7002)), *seconds_of_a_ride(2, 4)])
+    assert letters(publisher) == []
+    stored = await rows(
+        narrow, "SELECT rider_id, count(*) FROM rides JOIN readings USING (ride_id) GROUP BY 1"
+    )
+    assert {row["rider_id"]: row["count"] for row in stored} == {7001: 1, 7002: 3}
+
+
+async def test_a_rider_who_is_held_and_refused_in_silence_is_the_letter_and_the_ride_ends(
+    narrow: asyncpg.Pool,
+) -> None:
+    clock, publisher = ManualClock(), RecordingPublisher()
+    worker = await a_worker(narrow, clock, publisher)
+    cursed = an_announcement(3.75, rider=a_rider(7002, height_cm=CURSED))
+    await process(worker, [*a_whole_ride(3, rider=a_rider()), cursed])
+    await fall_silent(worker, clock)
+    assert letters(publisher) == refused(10)
+    [ride] = await rows(narrow, "SELECT rider_id, ended_at FROM rides")
+    assert ride == {"rider_id": 7001, "ended_at": at(3.5)}
+
+
+async def test_ends_by_silence_that_are_refused_are_asked_for_once_however_many(
+    narrow: asyncpg.Pool,
+) -> None:
+    clock = ManualClock()
+    worker = await a_worker(narrow, clock)
+    for serial in ("SN1", "SN2", "SN3"):
+        cursed: list[LogLine] = [a_ride_line(1), a_telemetry_line(1.5, heart_rate_bpm=CURSED)]
+        await process(worker, [an_announcement(bike_serial=serial), *cursed], key=serial.encode())
+    before = refusals()
+    await fall_silent(worker, clock)
+    await fall_silent(worker, clock)
+    assert refusals() - before == 3
 
 
 async def test_a_letter_that_is_sent_again_and_refused_again_stops_nobody(

@@ -84,7 +84,7 @@ from deloton.feed.assembly.facts import (
 from deloton.feed.assembly.keys import LONGEST_KEY, stream_key, unknown_bike
 from deloton.feed.assembly.memory import Forgotten, Memory
 from deloton.feed.assembly.stream import Stream, end_silent_rides
-from deloton.feed.assembly.turns import release_waiting
+from deloton.feed.assembly.turns import decide_held, release_waiting
 
 __all__ = [
     "LONGEST_KEY",
@@ -104,6 +104,7 @@ __all__ = [
     "Ride",
     "Started",
     "Stream",
+    "decide_held",
     "end_silent_rides",
     "release_waiting",
     "stream_key",
