@@ -195,6 +195,8 @@ def shared_environment(
         # Nothing is archived: the PDF lies in the demo's own folder.
         "REPORT_BUCKET": "",
         "READINGS_RETENTION_DAYS": "0",
+        "PACK_AFTER_S": "60",
+        "READINGS_HOT_HOURS": "12",
         "TIME_ZONE": TIME_ZONE.key,
         "LOG_LEVEL": "INFO",
         "STOP_TIMEOUT_S": f"{STOPS_WITHIN_S:g}",

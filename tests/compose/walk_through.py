@@ -45,7 +45,7 @@ OURS = (
     "bike-simulator", "sandbox-fleet",
 )  # fmt: skip
 SCRAPED = ("ingestor", "hr-alerter", "canary", "api", "webhooks", "dashboard")
-READINGS = "SELECT count(*) FROM readings"
+READINGS = "SELECT count(*) FROM ride_readings"
 SENT_ALERTS = "SELECT count(*) FROM heart_rate_alerts WHERE state = 'sent'"
 # About alerts, and that they are over.
 SENT_MAILS = (

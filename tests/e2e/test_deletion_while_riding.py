@@ -21,7 +21,7 @@ KEY = "tester"
 BIKE = "SN1"
 NEXT_OFFSET = "SELECT next_offset FROM ingest_offsets WHERE partition = 0"
 LEFT = """
-SELECT (SELECT count(*) FROM readings) AS readings, (SELECT count(*) FROM rides) AS rides,
+SELECT (SELECT count(*) FROM ride_readings) AS readings, (SELECT count(*) FROM rides) AS rides,
        (SELECT count(*) FROM heart_rate_alerts) AS alerts
 """
 

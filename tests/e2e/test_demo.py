@@ -67,7 +67,7 @@ def test_rides_and_readings_grow(demo: StartedDemo) -> None:
     demo.wait_for(lambda: demo.figures()[-1].riding > 0 and demo.figures()[-1].lag_lines < 50)
     caught_up = demo.figures()[-1]
     # A reading is two lines; light faults cost a few of them.
-    [[stored]] = ask(demo, "SELECT count(*) FROM readings")
+    [[stored]] = ask(demo, "SELECT count(*) FROM ride_readings")
     assert stored * 2 > 0.9 * caught_up.lines, "some of the history was skipped"
     # No figure tells of the sandbox's and the canary's.
     assert caught_up.readings < stored

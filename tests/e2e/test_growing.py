@@ -79,7 +79,7 @@ async def readings_of(site: Site, *serials: str) -> list[tuple[object, ...]]:
     """Bike, rider and number of readings of each ride."""
     rows = await fetch(
         site,
-        "SELECT bike_serial, rider_id, count(readings) FROM rides LEFT JOIN readings USING "
+        "SELECT bike_serial, rider_id, count(at) FROM rides LEFT JOIN ride_readings USING "
         "(ride_id) WHERE bike_serial = ANY($1) GROUP BY ride_id ORDER BY 1",
         list(serials),
     )

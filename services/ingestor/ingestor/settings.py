@@ -13,8 +13,8 @@ class IngestorSettings(DatabaseSettings, KafkaSettings):
     consumer_group: str = "ingestor"
     metrics_port: Port = 9100
     readings_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    # Off until all that reads has been tried with it on: rows that are gone are gone.
-    pack_after_s: Annotated[float, Field(ge=0, le=86_400)] | Literal["never"] = "never"
+    # Most rides that go on after their end do so within a minute, and are packed once that way.
+    pack_after_s: Annotated[float, Field(ge=0, le=86_400)] | Literal["never"] = 60.0
     # Rows are quicker to amend, and what is amended is so within hours; a day of them is dropped
     # so long after its midnight.
     readings_hot_hours: Annotated[float, Field(ge=0, le=876_000)] = 12.0

@@ -45,6 +45,15 @@ def test_readings_are_kept_for_ever_unless_told_otherwise(environment: pytest.Mo
     assert IngestorSettings.from_environment().readings_retention_days == 0
 
 
+def test_rides_are_packed_a_minute_after_their_end_unless_told_otherwise(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    settings = IngestorSettings.from_environment()
+    assert (settings.pack_after_s, settings.readings_hot_hours) == (60, 12)
+    environment.setenv("PACK_AFTER_S", "never")
+    assert IngestorSettings.from_environment().pack_after_s == "never"
+
+
 def test_faust_learns_of_all_brokers_and_of_the_session(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SESSION_TIMEOUT_S", "10")
     app = IngestorApp(IngestorSettings.from_environment())
