@@ -25,15 +25,19 @@ SAMPLE_S = 15.0
 PROGRESS = "SELECT coalesce(sum(next_offset), 0)::bigint FROM ingest_offsets"
 
 
-def our_worker(system: System, total: int) -> Measured:
+# Of a ride that ended a minute ago a short backlog has none: as much as can be packed, and none.
+PACKING = {"the same, each ride packed at once": "0", "the same, no ride packed": "never"}
+
+
+def our_worker(system: System, total: int, name: str = OURS, **settings: str) -> Measured:
     """`python -m ingestor`, from its first commit to its last."""
     url = system.fresh_database()
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         connection = loop.run_until_complete(asyncpg.connect(url))
         measured = measure_program(
-            OURS,
+            name,
             ["-m", "ingestor"],
-            system.environment(DATABASE_URL=url, CONSUMER_GROUP=url.rsplit("/", 1)[1]),
+            system.environment(DATABASE_URL=url, CONSUMER_GROUP=url.rsplit("/", 1)[1], **settings),
             total=total,
             progress=lambda: int(loop.run_until_complete(connection.fetchval(PROGRESS))),
         )
@@ -76,6 +80,10 @@ def main() -> None:
         total = produce_backlog(system, options.bikes, options.lines)
         print(f"{total:,} lines of {options.bikes:,} bikes, 12 partitions; {machine()}\n")
         results = [our_worker(system, total)]
+        results += [
+            our_worker(system, total, name, PACK_AFTER_S=after_s)
+            for name, after_s in PACKING.items()
+        ]
         if not options.only_ours:
             results += [
                 contender(system, "read", "aiokafka getmany, doing nothing", total),
