@@ -211,8 +211,11 @@ class IngestorApp(faust.App):
             raise RuntimeError(f"partitions {overdue} are ours by Kafka but not by PostgreSQL")
 
     async def _maintain_readings(self) -> None:
-        while not self.should_stop:
+        while True:
             await self.sleep(MAINTAIN_EVERY_S)
+            # A day takes minutes to compare: who is told to stop begins none.
+            if self.should_stop:
+                return
             outlets = self._require_outlets()
             await self._insist.on("database", database.is_transient, outlets.days.maintain)
             if self.settings.pack_after_s != "never":

@@ -1,5 +1,7 @@
 """What the ingestor reads from its environment, and what it makes of it for Faust."""
 
+import asyncio
+
 import pytest
 
 from deloton.errors import SettingsError
@@ -60,6 +62,15 @@ def test_faust_learns_of_all_brokers_and_of_the_session(environment: pytest.Monk
     assert [str(url) for url in app.conf.broker] == ["kafka://a:9092", "kafka://b:9092"]
     assert app.conf.broker_session_timeout == 10
     assert app.conf.broker_heartbeat_interval == 2
+
+
+async def test_who_is_told_to_stop_begins_no_maintenance(environment: pytest.MonkeyPatch) -> None:
+    app = IngestorApp(IngestorSettings.from_environment())
+    maintaining = asyncio.create_task(app._maintain_readings())
+    await asyncio.sleep(0)
+    app._stopped.set()
+    # It has no database: to begin would raise.
+    await maintaining
 
 
 def test_each_topic_that_is_written_has_its_retention(environment: pytest.MonkeyPatch) -> None:
