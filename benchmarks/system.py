@@ -95,7 +95,9 @@ async def length_of(topic: str, bootstrap_servers: str) -> int:
     await consumer.start()
     try:
         await consumer.topics()
-        numbers = consumer.partitions_for_topic(topic) or set()
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise LookupError(f"the broker does not know the topic {topic}")
         partitions = [TopicPartition(topic, number) for number in numbers]
         told = await consumer.end_offsets(partitions)
         consumer.assign(partitions)

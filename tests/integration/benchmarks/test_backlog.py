@@ -2,11 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.system import length_of
 from demo.embedded_broker import EmbeddedBroker
 from tests.kafka.apache_kafka import ApacheKafka
+
+# Benchmarks run on the embedded broker alone.
+pytestmark = pytest.mark.embedded
 
 
 async def test_the_last_batch_of_each_partition_is_counted(
